@@ -1,0 +1,145 @@
+/* Programs of elementwise functions over broadcast operands.
+ *
+ * `elementwise`
+ *   size:   rank, buffers, outputs, temporaries, dims[NNF_MAX_RANK], strides[buffers][NNF_MAX_RANK] in elements
+ *   buffer: outputs first, then inputs; outputs are contiguous in the order of dims, inputs have any strides
+ *   program: operations on slots: the buffers, then the temporaries; -1 is none
+ *
+ * The dims are merged where all buffers allow it. Work proceeds in blocks of NNF_BLOCK elements, each operation once per
+ * block; a block of an input that is not contiguous is first copied to the stack. Threads divide the blocks. */
+#ifndef NNF_KERNELS_ELEMENTWISE_H
+#define NNF_KERNELS_ELEMENTWISE_H
+
+#include "activation_gradient.h"
+#include "split.h"
+
+#define NNF_ELEMENTWISE_FUNCTIONS(X)                                                                                   \
+    NNF_ARITHMETIC_FUNCTIONS(X) NNF_ACTIVATION_FUNCTIONS(X) NNF_ACTIVATION_GRADIENT_FUNCTIONS(X)
+
+typedef struct {
+    int rank, buffers, outputs;
+    int64_t dims[NNF_MAX_RANK];
+    int64_t strides[NNF_MAX_BUFFERS][NNF_MAX_RANK];
+} elementwise_shape;
+
+/* Dims of size 1 go; neighbours that every buffer walks in one stride become one. The rank is at least 1 after that. */
+static elementwise_shape elementwise_merge(const int64_t *size) {
+    const int64_t *dims = size + 4, *strides = dims + NNF_MAX_RANK;
+    elementwise_shape s = {.buffers = (int)size[1], .outputs = (int)size[2]};
+    for (int d = 0; d < size[0]; d++) {
+        if (dims[d] == 1)
+            continue;
+        int merge = s.rank > 0;
+        for (int b = 0; b < s.buffers && merge; b++)
+            merge = s.strides[b][s.rank - 1] == strides[b * NNF_MAX_RANK + d] * dims[d];
+        if (!merge)
+            s.dims[s.rank++] = 1;
+        s.dims[s.rank - 1] *= dims[d];
+        for (int b = 0; b < s.buffers; b++)
+            s.strides[b][s.rank - 1] = strides[b * NNF_MAX_RANK + d];
+    }
+    if (s.rank == 0) {
+        s.dims[s.rank++] = 1;
+        for (int b = 0; b < s.buffers; b++)
+            s.strides[b][0] = 1;
+    }
+    return s;
+}
+
+/* y[i] = x[i * stride] */
+static void elementwise_spread(real *y, const real *x, int64_t stride, int64_t n) {
+    if (stride == 0) {
+        const double value[NNF_PARAMETERS] = {(double)*x};
+        f_fill(y, 0, 0, 0, value, n);
+    } else if (stride == 1) {
+        f_linear(y, x, 0, 0, 0, n);
+    } else {
+        for (int64_t i = 0; i < n; i++)
+            y[i] = x[i * stride];
+    }
+}
+
+/* y = the n elements from flat index begin of a buffer with these strides. */
+static void elementwise_gather(real *y, const real *x, const elementwise_shape *s, const int64_t *strides, int64_t begin,
+                               int64_t n) {
+    const int inner = s->rank - 1;
+    int64_t index[NNF_MAX_RANK], offset = 0;
+    for (int d = inner; d >= 0; d--) {
+        index[d] = begin % s->dims[d];
+        begin /= s->dims[d];
+        offset += index[d] * strides[d];
+    }
+    while (n > 0) {
+        const int64_t left = s->dims[inner] - index[inner], run = left < n ? left : n;
+        elementwise_spread(y, x + offset, strides[inner], run);
+        y += run;
+        n -= run;
+        index[inner] += run;
+        offset += run * strides[inner];
+        for (int d = inner; d > 0 && index[d] == s->dims[d]; d--) {
+            offset += strides[d - 1] - index[d] * strides[d];
+            index[d] = 0;
+            index[d - 1]++;
+        }
+    }
+}
+
+static void elementwise_block(const nnf_step *step, real **slot, int64_t n) {
+    for (int i = 0; i < step->operations; i++) {
+        const nnf_operation *o = step->program + i;
+        o->function(slot[o->y], o->a < 0 ? 0 : slot[o->a], o->b < 0 ? 0 : slot[o->b], o->c < 0 ? 0 : slot[o->c], o->p, n);
+    }
+}
+
+static void k_elementwise(const nnf_step *step, int thread, int threads) {
+    const elementwise_shape s = elementwise_merge(step->size);
+    const int64_t temporaries = step->size[3];
+    int64_t count = 1;
+    for (int d = 0; d < s.rank; d++)
+        count *= s.dims[d];
+
+    /* A buffer is used where it lies if it is contiguous; otherwise blocks of it are gathered. A scalar is spread once. */
+    _Alignas(64) real gathered[NNF_MAX_BUFFERS][NNF_BLOCK];
+    _Alignas(64) real temporary[NNF_MAX_TEMPORARIES][NNF_BLOCK];
+    enum { CONTIGUOUS, SCALAR, STRIDED } kind[NNF_MAX_BUFFERS];
+    real *slot[NNF_MAX_BUFFERS + NNF_MAX_TEMPORARIES];
+    int64_t block = temporaries ? NNF_BLOCK : INT64_MAX;
+    const nnf_range range = split_range(step, count, NNF_BLOCK, thread, threads);
+    if (range.begin >= range.end)
+        return;
+    for (int b = 0; b < s.buffers; b++) {
+        int zeros = 1;
+        for (int d = 0; d < s.rank; d++)
+            zeros &= s.strides[b][d] == 0;
+        kind[b] = s.rank == 1 && s.strides[b][0] == 1 ? CONTIGUOUS : zeros ? SCALAR : STRIDED;
+        if (b < s.outputs)
+            kind[b] = CONTIGUOUS;
+        if (kind[b] != CONTIGUOUS) {
+            block = NNF_BLOCK;
+            slot[b] = gathered[b];
+        }
+        if (kind[b] == SCALAR)
+            elementwise_spread(gathered[b], (const real *)step->buffer[b], 0, NNF_BLOCK);
+    }
+    for (int64_t t = 0; t < temporaries; t++)
+        slot[s.buffers + t] = temporary[t];
+    /* One operation needs no blocks at all; several do, to find their operands in L1. */
+    if (step->operations > 1)
+        block = NNF_BLOCK;
+
+    for (int64_t i = range.begin; i < range.end;) {
+        const int64_t left = range.end - i, n = left < block ? left : block;
+        for (int b = 0; b < s.buffers; b++) {
+            if (kind[b] == CONTIGUOUS)
+                slot[b] = (real *)step->buffer[b] + i;
+            else if (kind[b] == STRIDED)
+                elementwise_gather(gathered[b], (const real *)step->buffer[b], &s, s.strides[b], i, n);
+        }
+        elementwise_block(step, slot, n);
+        i += n;
+    }
+}
+
+#define NNF_ELEMENTWISE_KERNELS(X) X(elementwise)
+
+#endif

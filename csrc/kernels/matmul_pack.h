@@ -1,0 +1,101 @@
+/* Copies into the layouts of the microkernel, and the transposition of LANES x LANES blocks in registers. */
+#ifndef NNF_MATMUL_PACK_H
+#define NNF_MATMUL_PACK_H
+
+/* Lane i of the first result is b[i - d] where i has the bit d, else a[i]; of the second b[i], else a[i + d]. */
+#define NNF_LOW(i, d) ((i) & (d) ? LANES + (i) - (d) : (i))
+#define NNF_HIGH(i, d) ((i) & (d) ? LANES + (i) : (i) + (d))
+#if LANES == 16
+#define NNF_EACH_LANE(F, d)                                                                                            \
+    F(0, d), F(1, d), F(2, d), F(3, d), F(4, d), F(5, d), F(6, d), F(7, d), F(8, d), F(9, d), F(10, d), F(11, d),      \
+        F(12, d), F(13, d), F(14, d), F(15, d)
+#elif LANES == 8
+#define NNF_EACH_LANE(F, d) F(0, d), F(1, d), F(2, d), F(3, d), F(4, d), F(5, d), F(6, d), F(7, d)
+#elif LANES == 4
+#define NNF_EACH_LANE(F, d) F(0, d), F(1, d), F(2, d), F(3, d)
+#else
+#define NNF_EACH_LANE(F, d) F(0, d), F(1, d)
+#endif
+
+#define NNF_EXCHANGE(d)                                                                                                \
+    _Pragma("GCC unroll 16") for (int r = 0; r < LANES; r++) if (!(r & (d))) {                                         \
+        const vec a = t[r], b = t[r + (d)];                                                                            \
+        t[r] = __builtin_shufflevector(a, b, NNF_EACH_LANE(NNF_LOW, d));                                               \
+        t[r + (d)] = __builtin_shufflevector(a, b, NNF_EACH_LANE(NNF_HIGH, d));                                        \
+    }
+
+NNF_INLINE void transpose(vec t[LANES]) {
+#if LANES > 8
+    NNF_EXCHANGE(8)
+#endif
+#if LANES > 4
+    NNF_EXCHANGE(4)
+#endif
+#if LANES > 2
+    NNF_EXCHANGE(2)
+#endif
+    NNF_EXCHANGE(1)
+}
+
+/* Rows of t from x[rows, columns], at most LANES of both; what is missing is zero. */
+NNF_INLINE void load_block(vec t[LANES], const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+    if (columns >= LANES) {
+#pragma GCC unroll 16
+        for (int r = 0; r < LANES; r++)
+            t[r] = r < rows ? v_load(x + r * ldx) : v_zero();
+        return;
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++)
+        t[r] = r < rows ? v_load_first(x + r * ldx, columns) : v_zero();
+}
+
+enum { PACK_GROUPS = (NNF_PANEL + LANES - 1) / LANES };
+
+/* y[columns, width] = transpose of x[rows, columns], rows <= width <= 16, zero where x has no row. Whole vectors are
+ * written, in ascending order, so that later ones repair what earlier ones spilled over: y needs LANES spare elements. */
+static void pack_transposed(real *y, int64_t width, const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+    const int groups = (int)((width + LANES - 1) / LANES);
+    for (int64_t c = 0; c < columns; c += LANES) {
+        const int64_t count = columns - c < LANES ? columns - c : LANES;
+        vec t[PACK_GROUPS][LANES];
+#pragma GCC unroll 1
+        for (int g = 0; g < groups; g++) {
+            load_block(t[g], x + g * LANES * ldx + c, ldx, rows - g * LANES, count);
+            transpose(t[g]);
+        }
+        if (groups == 1 && count == LANES) {
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++)
+                v_store(y + (c + i) * width, t[0][i]);
+            continue;
+        }
+        for (int64_t i = 0; i < count; i++)
+            for (int g = 0; g < groups; g++)
+                v_store(y + (c + i) * width + g * LANES, t[g][i]);
+    }
+}
+
+/* y[rows, 16] = x[rows, columns], columns <= 16, zero beyond. */
+static void pack_panel(real *y, const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+    if (columns == NNF_PANEL) {
+        for (int64_t r = 0; r < rows; r++)
+            for (int v = 0; v < NNF_PANEL; v += LANES)
+                v_store(y + r * NNF_PANEL + v, v_load(x + r * ldx + v));
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++)
+        for (int v = 0; v < NNF_PANEL; v += LANES) {
+            const int64_t left = columns - v < 0 ? 0 : columns - v;
+            v_store(y + r * NNF_PANEL + v, v_load_first(x + r * ldx + v, left < LANES ? left : LANES));
+        }
+}
+
+/* y[rows, width] = x[rows, width], width <= 16; y needs 16 spare elements. Reads x[r, 0..width) only. */
+static void pack_rows(real *y, int64_t width, const real *x, int64_t ldx, int64_t rows) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t v = 0; v < width; v += LANES)
+            v_store(y + r * width + v, v_load_first(x + r * ldx + v, width - v < LANES ? width - v : LANES));
+}
+
+#endif

@@ -1,0 +1,96 @@
+/* e^x and e^x - 1.
+ *
+ * x = n ln 2 + r with |r| <= ln(2) / 2; e^r - 1 = r + r^2 q(r); e^x = (1 + (e^r - 1)) 2^n. Callers that multiply by
+ * something large before the result may underflow use the two parts themselves. */
+#ifndef NNF_MATH_EXP_H
+#define NNF_MATH_EXP_H
+
+#include "polynomial.h"
+
+#if NNF_REAL == 32
+/* Relative error of e^r - 1 below 2^-28.1. */
+static const real exp_q[] = {0x1p-1f,          0x1.55552cp-3f,  0x1.555502p-5f,
+                             0x1.1155a6p-7f,  0x1.6d2e3cp-10f, 0x1.3b9084p-13f};
+#define NNF_EXP_LOW (-104.0f)  /* e^x rounds to 0 here and below */
+#define NNF_EXP_HIGH 89.0f     /* e^x overflows here and above */
+#define NNF_EXP_NORMAL (-87.0f)
+#define NNF_BIAS 127
+#else
+/* Relative error of e^r - 1 below 2^-61. */
+static const real exp_q[] = {0x1.0000000000000p-1,  0x1.5555555555559p-3,  0x1.5555555555558p-5,  0x1.111111110f731p-7,
+                             0x1.6c16c16c178c8p-10, 0x1.a01a01af755e6p-13, 0x1.a01a01959343ap-16, 0x1.71ddf9c10ad43p-19,
+                             0x1.27e511333f839p-22, 0x1.af5bf5a6df5a7p-26, 0x1.1f0d2b52078fcp-29};
+#define NNF_EXP_LOW (-746.0)
+#define NNF_EXP_HIGH 710.0
+#define NNF_EXP_NORMAL (-708.0)
+#define NNF_BIAS 1023
+#endif
+#define NNF_LOG2E 0x1.71547652b82fep+0
+#define NNF_LN2_HIGH NNF_PAIR(0x1.62e43p-1f, 0x1.62e42fefa39efp-1)
+#define NNF_LN2_LOW NNF_PAIR(-0x1.05c61p-29f, 0x1.abc9e3b39803fp-56)
+
+/* x 2^n for integral n, rounded once. Where there is no instruction, 2 BIAS + 1 > |n| and x 2^(n/2) must be exact:
+ * |x| not far from 1, or n small. */
+NNF_INLINE vec v_scale(vec x, vec n) {
+#ifdef NNF_SCALE_INSTRUCTION
+    return nnf_scale(x, n);
+#else
+    const ivec biased = i_and(v_bits(v_add(n, v_set(NNF_MAGIC + 2 * NNF_BIAS))), i_set(0xfff)); /* n + 2 BIAS */
+    const ivec half = i_shr(biased, 1);
+    const vec first = v_from_bits(i_shl(half, NNF_MANTISSA));
+    const vec second = v_from_bits(i_shl(i_sub(biased, half), NNF_MANTISSA));
+    return v_mul(v_mul(x, first), second);
+#endif
+}
+
+/* e^(x + low) = (1 + r + rest) 2^n, |x| up to 2^21; low is a correction, small against x. r is exact. */
+NNF_INLINE vec exp_reduce(vec x, vec low, vec *n, vec *rest) {
+    *n = v_sub(v_fma(x, v_set((real)NNF_LOG2E), v_set(NNF_MAGIC)), v_set(NNF_MAGIC));
+    const vec r = v_fnma(*n, v_set(NNF_LN2_HIGH), x);
+    const vec r_low = v_fnma(*n, v_set(NNF_LN2_LOW), low);
+    const vec sum = v_add(r, r_low);
+    *rest = v_fma(v_mul(sum, sum), NNF_POLYNOMIAL(sum, exp_q), r_low);
+    return r;
+}
+
+/* e^(x + low) = (1 + result) 2^n */
+NNF_INLINE vec exp_parts(vec x, vec low, vec *n) {
+    vec rest;
+    const vec r = exp_reduce(x, low, n, &rest);
+    return v_add(r, rest);
+}
+
+/* e^(x + low) = result 2^n, the result rounded little more than once. */
+NNF_INLINE vec exp_significand(vec x, vec low, vec *n) {
+    vec rest;
+    const vec r = exp_reduce(x, low, n, &rest);
+    const vec sum = v_add(v_set(1), r);
+    return v_add(sum, v_add(v_sub(r, v_sub(sum, v_set(1))), rest));
+}
+
+/* The constant is the first operand, so that NaN stays. */
+NNF_INLINE vec exp_clamp(vec x) { return v_max(v_set(NNF_EXP_LOW), v_min(v_set(NNF_EXP_HIGH), x)); }
+
+NNF_INLINE vec v_exp(vec x) {
+    vec n;
+    const vec m = exp_significand(exp_clamp(x), v_zero(), &n);
+    return v_scale(m, n);
+}
+
+/* e^-|x|; a NaN stays. */
+NNF_INLINE vec exp_minus_abs(vec x) {
+    vec n;
+    const vec m = exp_significand(v_max(v_set(NNF_EXP_LOW), v_neg(v_abs(x))), v_zero(), &n);
+    return v_scale(m, n);
+}
+
+/* 2 (2^(n-1) p + (2^(n-1) - 1/2)): the second term is exact where it matters, and e^x may come close to the overflow. */
+NNF_INLINE vec v_expm1(vec x) {
+    vec n;
+    const vec p = exp_parts(exp_clamp(x), v_zero(), &n);
+    const vec scale = v_scale(v_set((real)0.5), n);
+    const vec y = v_fma(scale, p, v_sub(scale, v_set((real)0.5)));
+    return v_copysign(v_add(y, y), x);
+}
+
+#endif

@@ -1,0 +1,142 @@
+/* Functions made of e^x and one division: sigmoid, tanh, silu, softplus, mish, and gelu by tanh.
+ *
+ * With z = e^-|x| <= 1 nothing overflows. Where a product with x may be normal though z is not, 2^n is applied last. */
+#ifndef NNF_MATH_SIGMOID_H
+#define NNF_MATH_SIGMOID_H
+
+#include "log.h"
+
+/* 1 / (1 + e^-x) */
+NNF_INLINE vec v_sigmoid(vec x) {
+    const vec z = exp_minus_abs(x);
+    return v_div(v_select(v_lt(x, v_zero()), z, v_set(1)), v_add(v_set(1), z));
+}
+
+#if NNF_REAL == 32
+/* tanh(t) / t - 1 = t^2 p(t^2) for t < 0.56; relative error of tanh below 2^-29. */
+static const real tanh_p[] = {-0x1.55554cp-2f, 0x1.110d3cp-3f, -0x1.b9259ap-5f, 0x1.58ff52p-6f, -0x1.992d34p-8f};
+#else
+/* Relative error of tanh below 2^-59. */
+static const real tanh_p[] = {-0x1.5555555555551p-2, 0x1.111111111085ap-3,  -0x1.ba1ba1b97943fp-5,  0x1.664f48565421bp-6,
+                              -0x1.226e2e7c4f090p-7, 0x1.d6d27d94965f2p-9,  -0x1.7d8e1445a5b11p-10, 0x1.3473b4151122fp-11,
+                              -0x1.e8bf92a5f7e63p-13, 0x1.5b5a2985a07f9p-14, -0x1.41999885d14b1p-16};
+#endif
+
+/* A polynomial where |tanh x| < 1/2, else 1 - 2z / (1 + z) with z = e^(-2|x|). */
+NNF_INLINE vec v_tanh(vec x) {
+    const vec t = v_abs(x), square = v_mul(t, t);
+    const vec small = v_fma(v_mul(square, t), NNF_POLYNOMIAL(square, tanh_p), t);
+    const vec z = exp_minus_abs(v_add(x, x));
+    const vec large = v_sub(v_set(1), v_div(v_add(z, z), v_add(v_set(1), z)));
+    return v_copysign(v_select(v_lt(t, v_set((real)0.55)), small, large), x);
+}
+
+/* x / (1 + e^-(u + low)), u with the sign of x */
+NNF_INLINE vec gated(vec x, vec u, vec low) {
+    vec n;
+    const mask negative = v_lt(x, v_zero());
+    const vec limited = v_max(v_set(NNF_EXP_LOW - 10), v_neg(v_abs(u)));
+    const vec m = exp_significand(limited, v_select(negative, low, v_neg(low)), &n);
+    const vec z = v_scale(m, n);
+    const vec divisor = v_add(v_set(1), z);
+    const vec finite = v_max(v_set(-NNF_PAIR(0x1p100f, 0x1p1000)), x); /* -inf * 0 would be NaN */
+    const vec y = v_div(v_select(negative, v_mul(finite, m), x), divisor);
+    return v_scale(y, v_select(negative, n, v_zero()));
+}
+
+NNF_INLINE vec v_silu(vec x) { return gated(x, x, v_zero()); }
+
+/* x sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)); the argument in two parts, since e^u multiplies its error by u. */
+NNF_INLINE vec v_gelu_tanh(vec x) {
+    const vec b = v_set(NNF_PAIR(0x1.2444f2p-4f, 0x1.2444f2a4d8b4bp-4));
+    const vec b_low = v_set(NNF_PAIR(0x1.49b16ap-29f, -0x1.6c843a29d1c70p-61));
+    const vec a = v_set(NNF_PAIR(0x1.988454p+0f, 0x1.9884533d43651p+0));
+    const vec a_low = v_set(NNF_PAIR(-0x1.857936p-25f, -0x1.cbc0d30ebfd15p-54));
+    const vec limit = v_set(NNF_PAIR(30, 60)); /* beyond it the result is 0 or x */
+    const vec t = v_min(limit, v_abs(x));
+    vec square_low, term_low, sum_low, low;
+    const vec square = two_product(t, t, &square_low);
+    const vec term = two_product(b, square, &term_low);
+    term_low = v_add(term_low, v_fma(b, square_low, v_mul(b_low, square)));
+    const vec sum = two_sum(a, term, &sum_low);
+    sum_low = v_add(sum_low, v_add(term_low, a_low));
+    const vec u = two_product(t, sum, &low);
+    low = v_fma(t, sum_low, low);
+    /* u is positive, low follows the sign of x */
+    return gated(x, u, v_copysign(low, v_from_bits(i_xor(v_bits(low), i_and(v_bits(x), i_set((sbits)NNF_SIGN))))));
+}
+
+/* log(1 + e^x) = max(x, 0) + log(1 + z). 1 + z or (1 + z) / 2 is in [sqrt(1/2), sqrt(2)). */
+NNF_INLINE vec v_softplus(vec x) {
+    const vec z = exp_minus_abs(x);
+    const mask near = v_lt(z, v_set((real)0.41421356));
+    const vec f = v_select(near, z, v_fma(v_set((real)0.5), z, v_set((real)-0.5)));
+    const vec y = v_add(v_max(v_zero(), x), log_sum(f, v_select(near, v_zero(), v_set(1))));
+    return v_select(v_lt(x, v_set(NNF_INFINITY)), y, x);
+}
+
+/* x tanh(softplus(x)): x (1 + 2z) / (1 + 2z + 2z^2) for x >= 0, else x z (2 + z) / (2 + 2z + z^2). */
+NNF_INLINE vec v_mish(vec x) {
+    vec n;
+    const mask negative = v_lt(x, v_zero());
+    const vec limited = v_max(v_set(NNF_EXP_LOW - 10), v_neg(v_abs(x)));
+    const vec m = exp_significand(limited, v_zero(), &n);
+    const vec z = v_scale(m, n);
+    const vec above = v_fma(v_set(2), z, v_set(1));
+    const vec below = v_add(z, v_set(2));
+    const vec divisor = v_select(negative, v_fma(z, below, v_set(2)), v_fma(v_add(z, z), z, above));
+    const vec finite = v_max(v_set(-NNF_PAIR(0x1p100f, 0x1p1000)), x);
+    const vec y = v_mul(v_div(v_select(negative, v_mul(m, below), above), divisor), finite);
+    return v_select(v_lt(x, v_set(NNF_INFINITY)), v_scale(y, v_select(negative, n, v_zero())), x);
+}
+
+/* Derivative of silu: s (1 + x (1 - s)). */
+NNF_INLINE vec silu_slope(vec x) {
+    const vec z = exp_minus_abs(x);
+    const vec inverse = v_div(v_set(1), v_add(v_set(1), z));
+    const vec small = v_mul(z, inverse); /* sigmoid(-|x|) */
+    const mask negative = v_lt(x, v_zero());
+    const vec s = v_select(negative, small, inverse);
+    const vec rest = v_select(negative, inverse, small);
+    const vec limit = v_set(NNF_PAIR(1000, 10000));
+    const vec finite = v_max(v_neg(limit), v_min(limit, x)); /* inf * 0 would be NaN */
+    return v_mul(s, v_fma(finite, rest, v_set(1)));
+}
+
+/* Derivative of mish with z = e^-|x|: for x >= 0, (a + x 4 z (1 + z) ...) ; see the two cases. t = tanh(softplus(x)),
+ * derivative t + x sigmoid(x) (1 - t^2). */
+NNF_INLINE vec mish_slope(vec x) {
+    const mask negative = v_lt(x, v_zero());
+    const vec z = exp_minus_abs(x);
+    const vec above = v_fma(v_set(2), z, v_set(1));
+    const vec below = v_add(z, v_set(2));
+    const vec z_below = v_mul(z, below);
+    const vec divisor = v_select(negative, v_add(z_below, v_set(2)), v_fma(v_add(z, z), z, above));
+    const vec t = v_div(v_select(negative, z_below, above), divisor);
+    /* 1 - t = 2 / divisor for x < 0, else 2 z^2 / divisor */
+    const vec rest = v_div(v_select(negative, v_set(2), v_mul(v_add(z, z), z)), divisor);
+    const vec s = v_div(v_select(negative, z, v_set(1)), v_add(v_set(1), z));
+    const vec limit = v_set(NNF_PAIR(1000, 10000));
+    const vec finite = v_max(v_neg(limit), v_min(limit, x));
+    return v_fma(v_mul(finite, s), v_mul(rest, v_add(v_set(1), t)), t);
+}
+
+/* x Phi~(x), derivative of gelu_tanh: s + x s (1 - s) u', u = a x + b x^3, s = sigmoid(u). */
+NNF_INLINE vec gelu_tanh_slope(vec x) {
+    const vec limit = v_set(NNF_PAIR(30, 60));
+    const vec t = v_max(v_neg(limit), v_min(limit, x));
+    const vec square = v_mul(t, t);
+    const vec a = v_set(NNF_PAIR(0x1.988454p+0f, 0x1.9884533d43651p+0));
+    const vec b = v_set(NNF_PAIR(0x1.2444f2p-4f, 0x1.2444f2a4d8b4bp-4));
+    const vec u = v_mul(t, v_fma(b, square, a));
+    const vec slope = v_fma(v_mul(v_set(3), b), square, a);
+    const vec z = exp_minus_abs(u);
+    const vec inverse = v_div(v_set(1), v_add(v_set(1), z));
+    const vec small = v_mul(z, inverse);
+    const mask negative = v_lt(x, v_zero());
+    const vec s = v_select(negative, small, inverse);
+    const vec rest = v_select(negative, inverse, small);
+    return v_fma(v_mul(v_mul(t, slope), s), rest, s);
+}
+
+#endif

@@ -1,0 +1,188 @@
+# cython: language_level=3
+# cython: boundscheck=False, wraparound=False
+"""Runs a plan's steps: no GIL, no allocation, one OpenMP region for all batches of a call.
+
+In: steps as nnfast.plan made them, and the addresses of the memory they use. This is the one place that opens a parallel region.
+"""
+
+from cython.parallel cimport parallel, threadid
+from libc.stdint cimport int32_t, int64_t, uintptr_t
+from libc.stdlib cimport calloc, free
+
+from nnfast._core.nnfast cimport (
+    NNF_PARAMETERS, NNF_SCRATCH_BYTES, nnf_function, nnf_kernel, nnf_openmp_version, nnf_operation, nnf_run,
+    nnf_run_thread, nnf_step, nnf_team_give, nnf_team_prepare, nnf_team_size, nnf_team_take,
+)
+from nnfast._core.runtime cimport Memory
+
+nnf_team_prepare()
+
+cdef list _scratch = []  # working memory that no running plan uses
+
+
+def openmp_version() -> int:
+    """Date of the OpenMP standard that the build follows (yyyymm); 0 in a serial build."""
+    return nnf_openmp_version()
+
+
+cdef class Executor:
+    """The steps of one plan in C, and the pointers to what they read and write.
+
+    steps: tuples (kernel address, buffers, sizes, scalars, program, threads, barrier); a buffer is (space, byte offset) or None; an
+    operation of a program is (function address, y, a, b, c, parameters). A space is a piece of memory bound by `bind`.
+    """
+
+    cdef nnf_step *steps
+    cdef int32_t count
+    cdef char **pointers
+    cdef int64_t *sizes
+    cdef double *scalars
+    cdef nnf_operation *operations
+    cdef int64_t *profile
+    cdef int32_t *fix_space  # for each pointer: its space, or -1
+    cdef int64_t *fix_offset
+    cdef int32_t pointer_count
+    cdef list owners
+    cdef Memory scratch
+    cdef readonly int threads
+    cdef list first_size
+    cdef list size_count
+
+    def __cinit__(self, list steps, int spaces, int threads):
+        cdef Py_ssize_t p = 0, s = 0, d = 0, o = 0
+        cdef int32_t i, j
+        cdef nnf_step *step
+        cdef nnf_operation *operation
+        self.count = len(steps)
+        self.threads = threads
+        self.owners = [None] * spaces
+        self.first_size = []
+        self.size_count = []
+        self.pointer_count = sum(len(t[1]) for t in steps)
+        self.steps = <nnf_step *> calloc(self.count + 1, sizeof(nnf_step))
+        self.pointers = <char **> calloc(self.pointer_count + 1, sizeof(char *))
+        self.fix_space = <int32_t *> calloc(self.pointer_count + 1, sizeof(int32_t))
+        self.fix_offset = <int64_t *> calloc(self.pointer_count + 1, sizeof(int64_t))
+        self.sizes = <int64_t *> calloc(sum(len(t[2]) for t in steps) + 1, sizeof(int64_t))
+        self.scalars = <double *> calloc(sum(len(t[3]) for t in steps) + 1, sizeof(double))
+        self.operations = <nnf_operation *> calloc(sum(len(t[4]) for t in steps) + 1, sizeof(nnf_operation))
+        self.profile = <int64_t *> calloc(self.count + 1, sizeof(int64_t))
+        if not (self.steps and self.pointers and self.fix_space and self.fix_offset and self.sizes and self.scalars
+                and self.operations and self.profile):
+            raise MemoryError(f"nnfast could not get memory for a plan of {self.count} steps")
+        for i in range(self.count):
+            kernel, buffers, sizes, scalars, program, step_threads, barrier = steps[i]
+            step = &self.steps[i]
+            step.kernel = <nnf_kernel> <uintptr_t> kernel
+            step.buffer = &self.pointers[p]
+            step.size = &self.sizes[s]
+            step.scalar = &self.scalars[d]
+            step.program = &self.operations[o]
+            step.operations = len(program)
+            step.threads = step_threads
+            step.barrier = barrier
+            step.id = i
+            for buffer in buffers:
+                self.fix_space[p] = -1 if buffer is None else buffer[0]
+                self.fix_offset[p] = 0 if buffer is None else buffer[1]
+                p += 1
+            self.first_size.append(s)
+            self.size_count.append(len(sizes))
+            for size in sizes:
+                self.sizes[s] = size
+                s += 1
+            for scalar in scalars:
+                self.scalars[d] = scalar
+                d += 1
+            for function, y, a, b, c, parameters in program:
+                operation = &self.operations[o]
+                operation.function = <nnf_function> <uintptr_t> function
+                operation.y, operation.a, operation.b, operation.c = y, a, b, c
+                for j in range(min(len(parameters), NNF_PARAMETERS)):
+                    operation.p[j] = parameters[j]
+                o += 1
+
+    def __dealloc__(self):
+        free(self.steps)
+        free(self.pointers)
+        free(self.fix_space)
+        free(self.fix_offset)
+        free(self.sizes)
+        free(self.scalars)
+        free(self.operations)
+        free(self.profile)
+
+    def bind(self, int space, uintptr_t address, owner) -> None:
+        """Let a space be the memory at this address; `owner` is kept alive."""
+        cdef int32_t i
+        self.owners[space] = owner
+        for i in range(self.pointer_count):
+            if self.fix_space[i] == space:
+                self.pointers[i] = <char *> address + self.fix_offset[i]
+
+    def set_size(self, int step, int place, int64_t value) -> None:
+        """Change one size of a step, such as the row count of a source."""
+        if not 0 <= step < self.count or not 0 <= place < self.size_count[step]:
+            raise IndexError(f"step {step} has no size {place}")
+        self.sizes[self.first_size[step] + place] = value
+
+    def run(self, int64_t batches=1, int threads=0, bint profile=False) -> None:
+        """Run all steps `batches` times with at most `threads` threads (0: as planned)."""
+        cdef nnf_run run
+        cdef int wanted = min(threads, self.threads) if threads > 0 else self.threads
+        cdef Memory scratch
+        cdef int32_t i
+        cdef bint team
+        for i in range(len(self.owners)):
+            if self.owners[i] is None:
+                raise RuntimeError(f"space {i} of the plan is not bound")
+        scratch = self._take_scratch(max(wanted, 1))
+        run.steps = self.steps
+        run.count = self.count
+        run.batches = batches
+        run.profile_ns = self.profile if profile else NULL
+        clear_barrier(&run)
+        try:
+            team = wanted > 1 and nnf_team_take()
+            if not team:
+                run.threads = 1
+                with nogil:
+                    nnf_run_thread(&run, 0, 1)
+                return
+            run.threads = wanted
+            try:
+                with nogil, parallel(num_threads=wanted):
+                    nnf_run_thread(&run, threadid(), nnf_team_size())
+            finally:
+                nnf_team_give()
+        finally:
+            _scratch.append(scratch)
+
+    cdef Memory _take_scratch(self, int threads):
+        """Working memory for this run; the pointers in the steps change only when it is another piece than last time."""
+        cdef Memory memory = None
+        cdef int32_t i
+        if _scratch:
+            memory = _scratch.pop()
+        if memory is None or memory.nbytes < threads * NNF_SCRATCH_BYTES:
+            memory = Memory(threads * NNF_SCRATCH_BYTES)
+        if memory is not self.scratch:
+            for i in range(self.count):
+                self.steps[i].scratch = <char *> memory.block
+            self.scratch = memory
+        return memory
+
+    def profile_ns(self) -> list:
+        """Nanoseconds of each step, added up over the profiled runs."""
+        return [self.profile[i] for i in range(self.count)]
+
+
+cdef extern from *:
+    """
+    #include <stdatomic.h>
+    static void clear_barrier(nnf_run *run) {
+        atomic_init(&run->arrived, 0);
+        atomic_init(&run->generation, 0);
+    }
+    """
+    void clear_barrier(nnf_run *run) nogil

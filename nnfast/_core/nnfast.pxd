@@ -1,0 +1,63 @@
+# The C side as Cython sees it: csrc/nnfast.h.
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "nnfast.h" nogil:
+    enum:
+        NNF_PARAMETERS
+    int64_t NNF_SCRATCH_BYTES
+
+    ctypedef void (*nnf_function)(void *y, const void *a, const void *b, const void *c, const double *p, int64_t n)
+
+    ctypedef struct nnf_operation:
+        nnf_function function
+        int32_t y
+        int32_t a
+        int32_t b
+        int32_t c
+        double p[4]
+
+    ctypedef struct nnf_step
+    ctypedef void (*nnf_kernel)(const nnf_step *step, int thread, int threads)
+
+    ctypedef struct nnf_step:
+        nnf_kernel kernel
+        char **buffer
+        const int64_t *size
+        const double *scalar
+        const nnf_operation *program
+        char *scratch
+        int32_t operations
+        int32_t threads
+        int32_t barrier
+        int32_t id
+
+    ctypedef struct nnf_entry:
+        const char *name
+        nnf_kernel kernel
+        nnf_function function
+
+    ctypedef struct nnf_table:
+        const char *level
+        const char *dtype
+        int32_t lanes
+        int32_t count
+        const nnf_entry *entries
+
+    ctypedef struct nnf_run:
+        nnf_step *steps
+        int32_t count
+        int32_t threads
+        int64_t batches
+        int64_t *profile_ns
+
+    void nnf_run_thread(nnf_run *run, int thread, int threads)
+    void nnf_team_prepare()
+    int nnf_team_take()
+    void nnf_team_give()
+    int nnf_team_size()
+    int nnf_openmp_version()
+    void *nnf_allocate(int64_t nbytes)
+    void nnf_release(void *block, int64_t nbytes)
+    int nnf_table_count()
+    const nnf_table *nnf_get_table(int i)
+    const char *nnf_why_not(const char *level)

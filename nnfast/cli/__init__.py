@@ -1,0 +1,103 @@
+"""The command line: `nnfast demo`, `info`, `selftest` and `bench`; the same as `python -m nnfast`.
+
+In: arguments. Out: text, or JSON where numbers come out, and 0 where all went well. One file per command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from nnfast._version import __version__
+from nnfast.errors import NnfastError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, 1 where something failed, 2 for wrong arguments, 130 after Ctrl-C."""
+    options = make_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except NnfastError as error:
+        print(f"nnfast: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("nnfast: stopped", file=sys.stderr)
+        return 130
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; each sets `run` to what carries it out."""
+    parser = argparse.ArgumentParser(prog="nnfast", description="Neural networks on multicore CPUs.")
+    parser.add_argument("--version", action="version", version=f"nnfast {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    demo = commands.add_parser("demo", help="train a network on real data and compare it with NumPy")
+    demo.add_argument(
+        "data",
+        nargs="?",
+        choices=("digits", "mnist"),
+        default="digits",
+        help="digits (carried in the package) or mnist",
+    )
+    demo.add_argument("--epochs", type=_positive, help="passes over the training data (digits: 30, mnist: 10)")
+    demo.add_argument("--seed", type=_natural, default=0, help="seed of weights, dropout and order (default: 0)")
+    demo.add_argument(
+        "--output", default="nnfast-demo", help="folder for the model and the plot (default: nnfast-demo)"
+    )
+    _add_json(demo)
+    demo.set_defaults(run=_demo)
+
+    info = commands.add_parser("info", help="version, SIMD levels, threads and OpenMP, and why they are what they are")
+    _add_json(info)
+    info.set_defaults(run=_info)
+
+    selftest = commands.add_parser("selftest", help="check every kernel of every available SIMD level against NumPy")
+    _add_json(selftest)
+    selftest.set_defaults(run=_selftest)
+
+    bench = commands.add_parser("bench", help="time kernels and training steps against NumPy")
+    bench.add_argument("--quick", action="store_true", help="fewer sizes and repetitions")
+    _add_json(bench)
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from nnfast.cli.demo import run
+
+    return run(options.data, options.epochs, options.seed, options.output, options.json)
+
+
+def _info(options: argparse.Namespace) -> int:
+    from nnfast.cli.info import run
+
+    return run(options.json)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from nnfast.cli.selftest import run
+
+    return run(options.json)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from nnfast.cli.bench import run
+
+    return run(options.quick, options.json)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of text")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of 0 or more")
+    return int(text)

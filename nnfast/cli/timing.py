@@ -1,0 +1,58 @@
+"""Time per call of several functions that do the same work, measured fairly on a machine that is never quite still.
+
+In: functions. Out: the median time of each. They take turns, so that a slow moment of the machine meets all of them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+# A sample repeats the call until it lasts this long, so that the clock's own cost does not count.
+SAMPLE_SECONDS = 0.002
+
+
+def interleaved_medians(calls: Mapping[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
+    """Median seconds per call.
+
+    Args:
+        calls: name to function without arguments; each is called once before, to warm up.
+        rounds: samples of each.
+
+    >>> sorted(interleaved_medians({"a": lambda: None, "b": lambda: sum(range(100))}, rounds=3))
+    ['a', 'b']
+    """
+    repeats = {name: _repeats(call) for name, call in calls.items()}
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            samples[name].append(_sample(call, repeats[name]))
+    return {name: statistics.median(times) for name, times in samples.items()}
+
+
+def format_seconds(seconds: float) -> str:
+    """A time with three digits and its unit.
+
+    >>> format_seconds(0.0000123456), format_seconds(0.25)
+    ('12.3 us', '250 ms')
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def _repeats(call: Callable[[], object]) -> int:
+    call()
+    count = 1
+    while _sample(call, count) * count < SAMPLE_SECONDS:
+        count *= 2
+    return count
+
+
+def _sample(call: Callable[[], object], count: int) -> float:
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count

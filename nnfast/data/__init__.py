@@ -1,0 +1,31 @@
+"""Data on the way to a plan: whole arrays or batches, checked, in the model's order.
+
+In: what a user passes to fit, evaluate and predict. Out: an ArraySource (arrays) or a BatchSource (batches, made ready
+ahead).
+"""
+
+from nnfast.data.arrays import as_rows, check_finite, check_labels, find_not_finite, is_array_like
+from nnfast.data.batches import BatchSource, is_batch_source, make_source
+from nnfast.data.order import permutation
+from nnfast.data.prefetch import Prefetch
+from nnfast.data.source import ArraySource, check_batch_size, class_weights, split_validation
+from nnfast.data.structure import as_row_list, as_weight_list
+
+__all__ = [
+    "ArraySource",
+    "BatchSource",
+    "Prefetch",
+    "as_row_list",
+    "as_rows",
+    "as_weight_list",
+    "check_batch_size",
+    "check_finite",
+    "check_labels",
+    "class_weights",
+    "find_not_finite",
+    "is_array_like",
+    "is_batch_source",
+    "make_source",
+    "permutation",
+    "split_validation",
+]

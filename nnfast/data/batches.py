@@ -1,0 +1,192 @@
+"""Training data that comes batch by batch: generators, iterables, and objects with a length that are indexed.
+
+In: anything that gives x, (x, y) or (x, y, sample_weight), one batch at a time. Out: lists of arrays as in ArraySource,
+the next ones made ready by a thread while the current one is being computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nnfast.data.arrays import is_array_like
+from nnfast.data.prefetch import Prefetch
+from nnfast.data.source import ArraySource
+from nnfast.errors import DataError, DtypeError
+
+
+class BatchSource:
+    """Batches from the user's object.
+
+    Args:
+        data: a generator or iterator (one pass; give steps_per_epoch, or it is used up in the first epoch); an iterable
+            that can be started again (one pass per epoch), such as a PyTorch DataLoader; or an object with `__len__`
+            and `__getitem__(i) -> batch`, such as a Keras PyDataset, whose `on_epoch_end` is called after each epoch
+            where it has one.
+        input_names, target_names, check_nan: as for ArraySource.
+        prefetch: how many batches a thread keeps ready; 0 works without a thread. The thread may take up to this many
+            batches more from a generator than are used.
+
+    Attributes:
+        length: number of batches of an epoch, or None where it is not known.
+
+    >>> import numpy as np
+    >>> source = BatchSource([(np.zeros((2, 3)), np.zeros(2))] * 4)
+    >>> source.length, len(list(source.epoch()))
+    (4, 4)
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        input_names: Sequence[str] = ("x",),
+        target_names: Sequence[str] = ("y",),
+        check_nan: bool = False,
+        prefetch: int = 2,
+    ) -> None:
+        self.data = data
+        self.input_names = input_names
+        self.target_names = target_names
+        self.check_nan = check_nan
+        self.prefetch = prefetch
+        self.length = _length(data)
+        self.single_pass = isinstance(data, Iterator)
+        self._running: Iterator[list[NDArray[Any]]] | None = None
+        self._given = 0  # batches of the running pass
+
+    def epoch(self, steps: int | None = None) -> Iterator[list[NDArray[Any]]]:
+        """The batches of one epoch: `steps` of them, or all there are.
+
+        With `steps`, the next epoch goes on where this one stopped; an iterable that ends is started again.
+
+        Raises:
+            DataError: there is no batch, or a generator ends before `steps` batches.
+        """
+        if steps is None and not self.single_pass:
+            self.close()  # a pass that was left early does not go on
+        done = 0
+        while steps is None or done < steps:
+            batch = self._next()
+            if batch is not None:
+                done += 1
+                yield batch
+            elif steps is None or self.single_pass or self._given == 0:
+                break  # the end; an iterable that gave something is started again to fill the steps
+        if done == 0 or (steps is not None and done < steps):
+            needed = "" if steps is None else f", {steps} are needed"
+            raise DataError(
+                f"the data ended after {done} batches of this epoch{needed}; give fewer steps_per_epoch, or an "
+                "iterable that can be started again"
+            )
+        hook = getattr(self.data, "on_epoch_end", None)
+        if callable(hook):
+            hook()
+
+    def close(self) -> None:
+        """Stop the thread that makes batches ready."""
+        if isinstance(self._running, Prefetch):
+            self._running.close()
+        self._running = None
+
+    def _next(self) -> list[NDArray[Any]] | None:
+        """The next batch of the running pass, or None at its end; starts a pass where none is running."""
+        if self._running is None:
+            batches = (self._arrays(batch) for batch in _one_pass(self.data, self.length))
+            self._running = Prefetch(batches, self.prefetch) if self.prefetch > 0 else batches
+            self._given = 0
+        batch = next(self._running, None)
+        if batch is None:
+            self.close()
+        else:
+            self._given += 1
+        return batch
+
+    def _arrays(self, batch: Any) -> list[NDArray[Any]]:
+        x, y, weight = _unpack(batch, len(self.input_names), bool(self.target_names))
+        source = ArraySource(
+            x,
+            y,
+            weight,
+            input_names=self.input_names,
+            target_names=self.target_names,
+            check_nan=self.check_nan,
+        )
+        return source.arrays
+
+
+def is_batch_source(x: Any) -> bool:
+    """Whether x gives batches rather than being the data itself.
+
+    >>> is_batch_source(iter([])), is_batch_source([1, 2]), is_batch_source({"a": [1]})
+    (True, False, False)
+    """
+    if isinstance(x, dict | str) or is_array_like(x):
+        return False
+    if isinstance(x, list | tuple):
+        return len(x) > 0 and all(isinstance(item, tuple) and len(item) > 0 and is_array_like(item[0]) for item in x)
+    return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def make_source(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    input_names: Sequence[str] = ("x",),
+    target_names: Sequence[str] = ("y",),
+    check_nan: bool = False,
+    need_targets: bool = True,
+) -> ArraySource | BatchSource:
+    """The source for what was passed to fit, evaluate or predict.
+
+    Raises:
+        DataError: targets are missing, or are given beside a source of batches, which has its own.
+        DtypeError: x is no data at all.
+
+    >>> type(make_source(iter([]))).__name__
+    'BatchSource'
+    """
+    names = target_names if need_targets else ()
+    if y is None and is_batch_source(x):
+        return BatchSource(x, input_names=input_names, target_names=names, check_nan=check_nan)
+    if y is not None and not isinstance(x, list | tuple) and is_batch_source(x):
+        raise DataError(
+            f"y was given beside x of type {type(x).__name__}, whose batches have their own targets; leave y out"
+        )
+    if x is None or isinstance(x, str):
+        raise DtypeError(f"x={x!r}: expected arrays, or something that gives batches")
+    if need_targets and y is None:
+        raise DataError("y is missing: x is an array, so the targets must be given as y")
+    return ArraySource(x, y, sample_weight, input_names=input_names, target_names=names, check_nan=check_nan)
+
+
+def _length(data: Any) -> int | None:
+    try:
+        return len(data)
+    except TypeError:
+        return None
+
+
+def _one_pass(data: Any, length: int | None) -> Iterator[Any]:
+    """One pass over the user's batches."""
+    if hasattr(data, "__getitem__") and length is not None and not isinstance(data, list | tuple):
+        return (data[index] for index in range(length))
+    return iter(data)
+
+
+def _unpack(batch: Any, inputs: int, need_targets: bool) -> tuple[Any, Any, Any]:
+    """x, y and weights of a batch; a list counts as a tuple unless it is the list of inputs of a prediction."""
+    is_list_of_inputs = isinstance(batch, list) and not need_targets and len(batch) == inputs > 1
+    if not isinstance(batch, tuple | list) or is_list_of_inputs:
+        parts: tuple[Any, ...] = (batch,)
+    else:
+        parts = tuple(batch)
+    if not 1 <= len(parts) <= 3:
+        raise DataError(f"a batch has {len(parts)} parts; expected x, (x, y) or (x, y, sample_weight)")
+    x, y, weight = (*parts, None, None)[:3]
+    if need_targets and y is None:
+        raise DataError("a batch has no targets; expected (x, y) or (x, y, sample_weight)")
+    return x, y, weight

@@ -1,0 +1,103 @@
+"""Data sets in the IDX format of MNIST: four gzip files of unsigned bytes.
+
+In: the description of a data set. Out: its arrays, read from the folder that NNFAST_DATA names, else from the cache,
+else downloaded into the cache. What is checked is the content, since copies are compressed differently.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnfast import environment
+from nnfast.errors import DataError, missing_extra
+
+_UNSIGNED_BYTE = 8  # the type code of IDX
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """One file: its name, the shape inside, SHA-256 of the archive that is downloaded, and of the content if known."""
+
+    name: str
+    shape: tuple[int, ...]
+    archive: str
+    content: str | None = None
+
+
+@dataclass(frozen=True)
+class IdxDataset:
+    """A data set: title, folder name under NNFAST_DATA and in the cache, address, and the four files."""
+
+    title: str
+    folder: str
+    address: str
+    files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
+
+
+def load(dataset: IdxDataset) -> list[NDArray[np.uint8]]:
+    """The arrays of a data set, in the order of its files.
+
+    Raises:
+        DataError: a file is damaged, or is not there and cannot be downloaded.
+        MissingExtraError: a file is not there, and pooch, which downloads it, is not installed.
+    """
+    return [read(_find(dataset, file), file) for file in dataset.files]
+
+
+def read(path: Path, file: IdxFile) -> NDArray[np.uint8]:
+    """The array in one IDX file, checked against its description.
+
+    Raises:
+        DataError: the file is damaged, cut off or another one.
+    """
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); delete it, so that it is fetched again") from error
+    header = bytes([0, 0, _UNSIGNED_BYTE, len(file.shape)]) + np.array(file.shape, dtype=">i4").tobytes()
+    if data[: len(header)] != header:
+        raise DataError(f"{path}: not an IDX file of unsigned bytes with shape {list(file.shape)}")
+    if len(data) - len(header) != int(np.prod(file.shape)):
+        raise DataError(
+            f"{path}: {len(data)} bytes are not what the shape {list(file.shape)} needs; the file is cut off"
+        )
+    if file.content is not None and hashlib.sha256(data).hexdigest() != file.content:
+        raise DataError(f"{path}: the content differs from the published data; delete it, so that it is fetched again")
+    return np.frombuffer(data, dtype=np.uint8, offset=len(header)).reshape(file.shape).copy()
+
+
+def _find(dataset: IdxDataset, file: IdxFile) -> Path:
+    given = environment.data_folder()
+    cache = environment.cache_folder() / dataset.folder
+    folders = [given / dataset.folder, cache] if given is not None else [cache]
+    for folder in folders:
+        if (folder / file.name).is_file():
+            return folder / file.name
+    return _download(dataset, file, cache)
+
+
+def _download(dataset: IdxDataset, file: IdxFile, folder: Path) -> Path:
+    elsewhere = f"or put the four files into a folder {dataset.folder!r} and let NNFAST_DATA name the folder around it"
+    try:
+        import pooch
+    except ImportError as error:
+        missing = missing_extra("pooch", "data")
+        missing.add_note(f"{dataset.title} is neither under NNFAST_DATA nor in {folder}; {elsewhere}")
+        raise missing from error
+    try:
+        found: Any = pooch.retrieve(
+            dataset.address + file.name, known_hash=f"sha256:{file.archive}", fname=file.name, path=folder
+        )
+    except (OSError, ValueError) as error:  # what requests and pooch raise
+        raise DataError(
+            f"{dataset.title}: {file.name} could not be downloaded ({error}); try again later, {elsewhere}"
+        ) from error
+    return Path(found)

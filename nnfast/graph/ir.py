@@ -1,0 +1,163 @@
+"""Values, nodes and graphs: the program of one training step or one prediction, before it is planned.
+
+In: calls of `Graph.add` from nnfast.graph.trace. Out: `Graph.nodes`, in an order in which they can run.
+A graph is pure: an op that updates a weight returns the new weight, and `Graph.updates` says which variable takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from nnfast.ops.registry import OpDef
+    from nnfast.variable import Variable
+
+FLOATS = ("float32", "float64")
+DTYPES = (*FLOATS, "int32", "int64")
+
+
+class Value:
+    """A tensor in a graph: shape, dtype and where it comes from (an input, a constant, a variable or a node).
+
+    `layout` is "row" (row-major) or "panel" (a matrix in the 16-column panels that the product kernels read).
+    Arithmetic operators are added by nnfast.ops.
+    """
+
+    __slots__ = ("graph", "shape", "dtype", "kind", "name", "node", "index", "payload", "layout")
+
+    def __init__(
+        self,
+        graph: Graph,
+        shape: tuple[int, ...],
+        dtype: str,
+        kind: str,
+        name: str = "",
+        node: Node | None = None,
+        index: int = 0,
+        payload: Any = None,
+        layout: str = "row",
+    ) -> None:
+        self.graph = graph
+        self.shape = shape
+        self.dtype = dtype
+        self.kind = kind
+        self.name = name
+        self.node = node
+        self.index = index
+        self.payload = payload
+        self.layout = layout
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+    @property
+    def is_scalar_constant(self) -> bool:
+        return self.kind == "constant" and self.payload.size == 1
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name or '?'} {self.dtype}{list(self.shape)}>"
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "a symbolic value has no truth value while a graph is traced: use nnfast.ops.where(condition, a, b) "
+            "in place of `if`"
+        )
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        raise TypeError(
+            "a symbolic value cannot become a NumPy array while a graph is traced: use the functions of nnfast.ops in place of NumPy's"
+        )
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a scalar value")
+        return self.shape[0]
+
+    __array_ufunc__ = None
+    __hash__ = object.__hash__
+
+
+class Node:
+    """One op applied to values."""
+
+    __slots__ = ("op", "inputs", "attributes", "outputs")
+
+    def __init__(self, op: OpDef, inputs: Sequence[Value], attributes: dict[str, Any]) -> None:
+        self.op = op
+        self.inputs = list(inputs)
+        self.attributes = attributes
+        self.outputs: list[Value] = []
+
+    @property
+    def output(self) -> Value:
+        return self.outputs[0]
+
+    def __repr__(self) -> str:
+        return f"<node {self.op.name} -> {self.outputs}>"
+
+
+class Graph:
+    """Nodes in execution order, with their inputs, variables and outputs."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.inputs: list[Value] = []
+        self.variables: dict[Variable, Value] = {}
+        self.constants: dict[tuple[Any, ...], Value] = {}
+        self.outputs: list[Value] = []
+        self.updates: list[tuple[Value, Value]] = []
+
+    def input(self, shape: Sequence[int], dtype: str = "float32", name: str = "") -> Value:
+        """Declare a tensor that is given at each run."""
+        value = Value(self, tuple(shape), dtype, "input", name or f"input_{len(self.inputs)}")
+        self.inputs.append(value)
+        return value
+
+    def variable(self, variable: Variable) -> Value:
+        """The value that stands for a variable's present content."""
+        if variable not in self.variables:
+            self.variables[variable] = Value(
+                self, variable.shape, variable.dtype, "variable", variable.name, payload=variable, layout=variable.layout
+            )
+        return self.variables[variable]
+
+    def constant(self, array: Any, dtype: str) -> Value:
+        """A value known now. Equal small constants share one value."""
+        data = np.ascontiguousarray(array, dtype=dtype).reshape(np.shape(array))
+        key: tuple[Any, ...] = (dtype, data.shape, data.tobytes() if data.size <= 64 else id(array))
+        if key not in self.constants:
+            name = repr(data.item()) if data.size == 1 else "constant"
+            self.constants[key] = Value(self, data.shape, dtype, "constant", name, payload=data)
+        return self.constants[key]
+
+    def add(self, op: OpDef, inputs: Sequence[Value], attributes: dict[str, Any]) -> list[Value]:
+        """Append a node; shapes and dtypes of its outputs come from the op's rule."""
+        node = Node(op, inputs, attributes)
+        for index, (shape, dtype) in enumerate(op.infer(node)):
+            node.outputs.append(Value(self, tuple(shape), dtype, "node", node=node, index=index, layout=op.layout))
+        self.nodes.append(node)
+        return node.outputs
+
+    def users(self) -> dict[Value, list[Node]]:
+        """Which nodes read each value."""
+        users: dict[Value, list[Node]] = {}
+        for node in self.nodes:
+            for value in node.inputs:
+                users.setdefault(value, []).append(node)
+        return users
+
+    def results(self) -> set[Value]:
+        """The values that must survive: outputs and new contents of variables."""
+        return {*self.outputs, *(new for _, new in self.updates)}

@@ -1,0 +1,140 @@
+"""From Python code to a graph: which graph is being traced, and how an op is applied to what the user passes.
+
+In: calls such as `nnfast.ops.relu(x)`. Out: nodes in the graph of the operands or of the running trace. When no operand is
+symbolic and no trace runs, the op is computed at once (`eager`, set by nnfast.plan.eager).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nnfast.errors import DtypeError, GraphError
+from nnfast.graph.ir import DTYPES, FLOATS, Graph, Value
+
+if TYPE_CHECKING:
+    from nnfast.ops.registry import OpDef
+
+_INTEGER_FLOAT = {"int64": "float64"}
+
+
+class Trace:
+    """What is known while a graph is traced: the graph, whether it is for training, and the losses that layers add."""
+
+    def __init__(self, graph: Graph, training: bool, counters: Any) -> None:
+        self.graph = graph
+        self.training = training
+        self._counters = counters
+        self.losses: list[Value] = []
+
+    @property
+    def counters(self) -> Value:
+        """The model's counters, from which random numbers are drawn."""
+        if self._counters is None:
+            raise GraphError("random ops need the counters of a model: call them in a layer, or use nnfast.random on arrays")
+        return self.graph.variable(self._counters)
+
+
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.traces: list[Trace] = []
+
+
+_stack = _Stack()
+eager: Callable[[OpDef, Sequence[Any], dict[str, Any]], Any] | None = None
+symbolic: tuple[type, Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]] | None = None  # set by nnfast.layers.base
+
+
+@contextmanager
+def tracing(graph: Graph, training: bool = False, counters: Any = None) -> Iterator[Trace]:
+    """Operations in this block go to `graph`; random ops draw from `counters`, a Variable."""
+    trace = Trace(graph, training, counters)
+    _stack.traces.append(trace)
+    try:
+        yield trace
+    finally:
+        _stack.traces.pop()
+
+
+def current() -> Trace | None:
+    """The innermost running trace, or None."""
+    return _stack.traces[-1] if _stack.traces else None
+
+
+def is_variable(x: Any) -> bool:
+    return hasattr(x, "_nnfast_variable")
+
+
+def _find_graph(operands: Sequence[Any]) -> Graph | None:
+    for x in operands:
+        if isinstance(x, Value):
+            return x.graph
+    trace = current()
+    return trace.graph if trace is not None else None
+
+
+def float_dtype(operands: Sequence[Any]) -> str:
+    """The floating type of an op: that of its symbolic operands and variables; else of its arrays; else float32."""
+    strong = [x.dtype for x in operands if isinstance(x, Value) and x.kind != "constant" or is_variable(x)]
+    weak = [str(x.dtype) for x in operands if isinstance(x, np.ndarray | np.generic | Value)]
+    for group in (strong, weak):
+        floats = [dtype for dtype in group if dtype in FLOATS]
+        if floats:
+            return "float64" if "float64" in floats else "float32"
+    integers = [dtype for dtype in (*strong, *weak) if dtype in _INTEGER_FLOAT]
+    return _INTEGER_FLOAT[integers[0]] if integers else "float32"
+
+
+def as_value(graph: Graph, x: Any, dtype: str | None = None) -> Value:
+    """A value of `graph` for x: itself, a variable's value, or a constant of the given dtype."""
+    if isinstance(x, Value):
+        if x.graph is not graph:
+            raise GraphError(
+                f"{x!r} belongs to another trace. A symbolic value cannot be kept between calls: return it from call(), or use a Variable for state"
+            )
+        return x
+    if is_variable(x):
+        return graph.variable(x)
+    array = np.asarray(x)
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise DtypeError(f"operand of type {type(x).__name__}: expected a number, an array, a Variable or a symbolic value")
+    if dtype is None:
+        dtype = str(array.dtype) if str(array.dtype) in DTYPES else ("float32" if array.dtype.kind == "f" else "int32")
+    return graph.constant(array, dtype)
+
+
+def apply(op: OpDef, *operands: Any, **attributes: Any) -> Any:
+    """Apply an op. Returns one value, or a list where the op has several outputs."""
+    if symbolic is not None and any(isinstance(x, symbolic[0]) for x in operands):
+        return symbolic[1](op, operands, attributes)
+    graph = _find_graph(operands)
+    if graph is None:
+        if eager is None:
+            raise GraphError(f"{op.name}: no compiled core to compute on arrays; import nnfast as a whole")
+        return eager(op, operands, attributes)
+    outputs = add(graph, op, operands, attributes)
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def add(graph: Graph, op: OpDef, operands: Sequence[Any], attributes: dict[str, Any]) -> list[Value]:
+    """Add a node for operands of any kind, converting numbers and integer tensors to the op's floating type."""
+    if not op.promotes:
+        values = [as_value(graph, x) for x in operands]
+    else:
+        dtype = float_dtype(operands)
+        values = [_to_float(graph, as_value(graph, x, dtype), dtype) for x in operands]
+    return graph.add(op, values, attributes)
+
+
+def _to_float(graph: Graph, value: Value, dtype: str) -> Value:
+    if value.dtype == dtype:
+        return value
+    if value.kind == "constant":
+        return graph.constant(value.payload, dtype)
+    from nnfast.ops.registry import OPS  # ops are built on this module; only the name is needed here
+
+    return graph.add(OPS["cast"], [value], {"dtype": dtype})[0]

@@ -1,0 +1,63 @@
+"""Layers: what a model is made of.
+
+In: tensors with the batch as first axis. Out: tensors. A layer keeps weights and says in `call`, with nnfast.ops, what it computes.
+"""
+
+from nnfast.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nnfast.layers.base import Layer
+from nnfast.layers.dense import Dense
+from nnfast.layers.function import Lambda
+from nnfast.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    concatenate,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from nnfast.layers.preprocessing import Normalization, Rescaling
+from nnfast.layers.regularization import ActivityRegularization, Dropout, GaussianNoise
+from nnfast.layers.reshaping import Flatten, Identity, Permute, Reshape
+
+__all__ = [
+    "ELU",
+    "Activation",
+    "ActivityRegularization",
+    "Add",
+    "Average",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GaussianNoise",
+    "Identity",
+    "Lambda",
+    "Layer",
+    "LeakyReLU",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "ReLU",
+    "Reshape",
+    "Rescaling",
+    "Softmax",
+    "Subtract",
+    "add",
+    "average",
+    "concatenate",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
+]

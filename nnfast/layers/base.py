@@ -1,0 +1,304 @@
+"""Layer: the base class of all layers, the user's own too.
+
+In: constructor arguments, later the shape of the input. Out: weights (nnfast.variable.Variable) and `call`, which computes with
+nnfast.ops. A layer is called on symbols (while a model is put together), on traced values (while a plan is made), or on arrays.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nnfast import config, initializers, ops, regularizers, serialization
+from nnfast.errors import NnfastError
+from nnfast.graph import trace
+from nnfast.graph.ir import FLOATS, Value
+from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs, is_symbolic
+from nnfast.random import next_stream
+from nnfast.variable import Variable
+
+_named: Counter[str] = Counter()
+
+
+def unique_name(stem: str) -> str:
+    """dense, dense_1, dense_2 ... in the order of creation."""
+    _named[stem] += 1
+    return stem if _named[stem] == 1 else f"{stem}_{_named[stem] - 1}"
+
+
+def reset_names() -> None:
+    """Count automatic layer names from the beginning again."""
+    _named.clear()
+
+
+class Layer:
+    """A function with weights. Subclass it with `build(input_shape)`, which makes weights, and `call(inputs)`, which uses nnfast.ops.
+
+    name: shown in summaries and files; made from the class by default. dtype: of weights and computation ("float32", "float64");
+    by default that of the input. trainable: False keeps the weights as they are in `fit`.
+
+    >>> import numpy as np, nnfast
+    >>> class Scale(nnfast.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight("factor", (input_shape[-1],), initializer="ones")
+    ...     def call(self, inputs):
+    ...         return inputs * self.factor
+    >>> Scale()(np.array([[1.0, 2.0]], np.float32)).tolist()
+    [[1.0, 2.0]]
+    """
+
+    def __init__(
+        self, *, name: str | None = None, dtype: str | None = None, trainable: bool = True, activity_regularizer: Any = None
+    ) -> None:
+        self._children: dict[str, Any]
+        object.__setattr__(self, "_children", {})
+        if dtype is not None and str(np.dtype(dtype)) not in FLOATS:
+            raise NnfastError(f"{type(self).__name__}(dtype={dtype!r}): expected 'float32' or 'float64'")
+        self.name = name or unique_name(serialization.snake_case(type(self).__name__))
+        self._dtype = None if dtype is None else str(np.dtype(dtype))
+        self.trainable = trainable
+        self.built = False
+        self.input_shape: Any = None
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self._wants_training = "training" in inspect.signature(self.call).parameters
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Attributes that are layers or variables, or lists of them, become part of this layer."""
+        if "_children" in self.__dict__ and name != "_children":
+            held = list(value.values()) if isinstance(value, dict) else flat(value)
+            if held and all(isinstance(item, Layer | Variable) for item in held):
+                self._children[name] = value
+            else:
+                self._children.pop(name, None)
+        object.__setattr__(self, name, value)
+
+    # What subclasses write
+    def build(self, input_shape: Any) -> None:
+        """Make the weights. input_shape: sizes with None for the batch; a list of such for several inputs."""
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the output with nnfast.ops. May take `training=False` too."""
+        raise NotImplementedError(f"{type(self).__name__}: define call(self, inputs)")
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments as JSON types."""
+        config_: dict[str, Any] = {"name": self.name}
+        if self._dtype is not None:
+            config_["dtype"] = self._dtype
+        if not self.trainable:
+            config_["trainable"] = False
+        if self.activity_regularizer is not None:
+            config_["activity_regularizer"] = serialization.serialize(self.activity_regularizer)
+        return config_
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """A new layer from what `get_config` gave."""
+        return cls(**config)
+
+    # What subclasses call
+    def add_weight(
+        self,
+        name: str | None = None,
+        shape: tuple[int, ...] = (),
+        initializer: Any = "glorot_uniform",
+        regularizer: Any = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        layout: str | None = None,
+    ) -> Variable:
+        """Make a weight. layout: "panel" for a matrix that stands on the right of a product (the default for trainable matrices), else "row"."""
+        if isinstance(shape, int):
+            shape = (shape,)
+        if any(extent is None for extent in shape):
+            raise NnfastError(f"{self.name}: weight {name!r} has shape {list(shape)}: a size that is None cannot be part of a weight")
+        chosen = layout or ("panel" if len(shape) == 2 and trainable else "row")
+        return Variable(
+            tuple(shape), dtype or self.dtype, initializers.get(initializer), f"{self.name}/{name or 'weight'}", trainable, chosen,
+            regularizers.get(regularizer),
+        )  # fmt: skip
+
+    def add_loss(self, value: Any) -> None:
+        """Add a scalar to the loss of the model, during a trace."""
+        running = trace.current()
+        if running is not None:
+            running.losses.append(value)
+
+    def seed_stream(self) -> int:
+        """The number of the next random stream, for ops.dropout and the like."""
+        return next_stream()
+
+    # What users read
+    @property
+    def dtype(self) -> str:
+        return self._dtype or config.floatx()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers inside, in the order in which they were set."""
+        return [item for item in self._parts() if isinstance(item, Layer)]
+
+    def _parts(self) -> Iterator[Any]:
+        seen: set[int] = set()
+        for value in self._children.values():
+            for item in value.values() if isinstance(value, dict) else flat(value):
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    yield item
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights, own ones first, then those of the layers inside; each once."""
+        own = [item for item in self._parts() if isinstance(item, Variable)]
+        inner = [variable for layer in self.layers for variable in layer.weights]
+        return list(dict.fromkeys([*own, *inner]))
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that fit changes."""
+        if not self.trainable:
+            return []
+        own = [item for item in self._parts() if isinstance(item, Variable) and item.trainable]
+        inner = [variable for layer in self.layers for variable in layer.trainable_weights]
+        return list(dict.fromkeys([*own, *inner]))
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that fit leaves alone."""
+        trained = set(self.trainable_weights)
+        return [variable for variable in self.weights if variable not in trained]
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights as arrays, in the order of `weights`."""
+        return [variable.numpy() for variable in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Replace all weights, in the order of `weights`; nothing changes where one does not fit."""
+        variables = self.weights
+        if len(weights) != len(variables):
+            hint = "" if variables else "; the layer is not built yet: give it an Input, or call it once"
+            raise NnfastError(f"{self.name}.set_weights: expected {len(variables)} arrays, got {len(weights)}{hint}")
+        for variable, array in zip(variables, weights, strict=True):
+            if np.shape(array) != variable.shape:
+                raise NnfastError(f"{self.name}.set_weights: {variable.name} has shape {list(variable.shape)}, got {list(np.shape(array))}")
+        for variable, array in zip(variables, weights, strict=True):
+            variable.assign(array)
+
+    def count_params(self) -> int:
+        """Number of weights' elements."""
+        return sum(variable.size for variable in self.weights)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output for a shape of the input, with None for the batch."""
+        several = isinstance(input_shape, list)
+        symbols = [Symbol(tuple(shape), self.dtype, "x") for shape in (input_shape if several else [input_shape])]
+        self._ensure_built(symbols if several else symbols[0])
+        shapes = [shape for shape, _ in infer_outputs(self._call_traced, symbols if several else symbols[0])]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    # Calling
+    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
+        if is_symbolic(inputs):
+            return self._call_symbolic(inputs)
+        if any(isinstance(x, Value) for x in flat(inputs)):
+            self._ensure_built(inputs)
+            return self._call_traced(inputs, training)
+        arrays = [np.asarray(x) for x in inputs] if isinstance(inputs, list | tuple) and not _is_numbers(inputs) else np.asarray(inputs)
+        self._ensure_built(arrays)
+        arrays = [self._to_float(a) for a in arrays] if isinstance(arrays, list) else self._to_float(arrays)
+        return self.call(arrays, training=bool(training)) if self._wants_training else self.call(arrays)
+
+    def _to_float(self, array: np.ndarray) -> np.ndarray:
+        return array.astype(self.dtype) if array.dtype.kind == "f" else array
+
+    def _call_traced(self, inputs: Any, training: bool | None = None) -> Any:
+        running = trace.current()
+        if training is None:
+            training = running is not None and running.training
+        cast = [self._cast(x) for x in flat(inputs)]
+        given = cast if isinstance(inputs, list | tuple) else cast[0]
+        outputs = self.call(given, training=training) if self._wants_training else self.call(given)
+        if self.activity_regularizer is not None and running is not None:
+            for output in flat(outputs):
+                rows = max(output.shape[0], 1) if output.shape else 1
+                self.add_loss(ops.divide(self.activity_regularizer(output), float(rows)))
+        return outputs
+
+    def _cast(self, x: Any) -> Any:
+        if isinstance(x, Value) and x.dtype in FLOATS and x.dtype != self.dtype and self.weights:
+            return ops.cast(x, self.dtype)
+        return x
+
+    def _call_symbolic(self, inputs: Any) -> Any:
+        self._ensure_built(inputs)
+        try:
+            specs = infer_outputs(self._call_traced, inputs)
+        except NnfastError as error:
+            shapes = [list(x.shape) for x in flat(inputs)]
+            raise type(error)(f"layer {self.name} ({type(self).__name__}) on input {shapes if len(shapes) > 1 else shapes[0]}: {error}") from None
+        outputs = [Symbol(shape, dtype, self.name, index=i) for i, (shape, dtype) in enumerate(specs)]
+        made = LayerCall(self, inputs, outputs)
+        for output in outputs:
+            output.call = made
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def _ensure_built(self, inputs: Any) -> None:
+        if self.built:
+            return
+        items = flat(inputs)
+        if self._dtype is None:
+            floats = [str(x.dtype) for x in items if str(x.dtype) in FLOATS and not isinstance(x, np.ndarray)]
+            self._dtype_from_input(floats[0] if floats else None)
+        shapes: list[Shape] = [(None, *x.shape[1:]) for x in items]
+        self.input_shape = shapes if isinstance(inputs, list | tuple) else shapes[0]
+        self.build(self.input_shape)
+        self.built = True
+
+    def _dtype_from_input(self, dtype: str | None) -> None:
+        if dtype is not None and dtype != config.floatx():
+            self._dtype = dtype
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _is_numbers(x: Any) -> bool:
+    return all(isinstance(item, int | float) or (isinstance(item, list | tuple) and _is_numbers(item)) for item in x)
+
+
+class OpLayer(Layer):
+    """An op of nnfast.ops applied to symbols, made by arithmetic such as `a + b`."""
+
+    def __init__(self, op: str, operands: list[Any], attributes: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.op = op
+        self.operands = operands  # numbers, and None where a symbol goes
+        self.attributes = attributes or {}
+
+    def call(self, inputs: Any) -> Any:
+        symbols = iter(flat(inputs))
+        operands = [next(symbols) if x is None else x for x in self.operands]
+        return ops.call(self.op, *operands, **self.attributes)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "op": self.op, "operands": self.operands, "attributes": self.attributes}
+
+
+serialization.register("layer")(OpLayer)
+
+
+def _apply_to_symbols(op: Any, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
+    symbols = [x for x in operands if isinstance(x, Symbol)]
+    rest = [None if isinstance(x, Symbol) else serialization.serialize(x) for x in operands]
+    layer = OpLayer(op.name, rest, attributes, name=unique_name(op.name))
+    return layer(symbols if len(symbols) > 1 else symbols[0])
+
+
+Apply = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
+trace.symbolic = (Symbol, _apply_to_symbols)
+ops.install_operators(Symbol)
+ops.install_operators(Variable)

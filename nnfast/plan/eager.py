@@ -1,0 +1,84 @@
+"""Ops on NumPy arrays: a plan of one op, made once per shapes and types, run at once.
+
+In: an op and arrays. Out: arrays. So arrays go through the same kernels as models, with the same bits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnfast.config import get_num_threads
+from nnfast.errors import DtypeError
+from nnfast.graph import trace
+from nnfast.graph.ir import DTYPES, Graph
+from nnfast.ops.registry import OpDef
+from nnfast.passes.layout import assign_layouts
+from nnfast.passes.simplify import decompose
+from nnfast.plan.plan import Plan, build
+
+_plans: OrderedDict[Any, Plan] = OrderedDict()
+_lock = threading.RLock()
+MOST_PLANS = 256
+INT32 = np.iinfo(np.int32)
+
+
+def as_tensor(x: Any, floating: str) -> np.ndarray:
+    """An array of a dtype that kernels take: floats stay, integers become int32, numbers get the dtype of the other operands."""
+    if trace.is_variable(x):
+        return x.numpy()
+    array = np.asarray(x)
+    if array.dtype.kind == "f":
+        if not isinstance(x, np.ndarray | np.generic):
+            return array.astype(floating)
+        return array if str(array.dtype) in DTYPES else array.astype("float64" if array.dtype.itemsize > 8 else "float32")
+    if array.dtype.kind == "b" or (array.dtype.kind in "iu" and array.dtype.itemsize < 4):
+        return array.astype(np.int32)
+    if array.dtype.kind in "iu":
+        if array.size and (array.max() > INT32.max or array.min() < INT32.min):
+            raise DtypeError(f"integers from {array.min()} to {array.max()}: nnfast computes with int32; cast to a float first")
+        return array.astype(np.int32)
+    raise DtypeError(f"an operand of type {type(x).__name__} and dtype {array.dtype}: expected numbers")
+
+
+def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any]) -> Any:
+    """Apply an op to arrays; returns one array, or a list where the op has several outputs."""
+    if op.kind in ("update", "random"):
+        arrays = [np.asarray(x) for x in operands]
+    else:
+        floating = trace.float_dtype([np.asarray(x) if isinstance(x, list | tuple) else x for x in operands])
+        arrays = [as_tensor(x, floating) for x in operands]
+    results = run_op(op, arrays, attributes)
+    return results[0] if len(results) == 1 else results
+
+
+def run_op(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None = None, threads: int | None = None) -> list[np.ndarray]:
+    """The op's outputs on arrays of kernel dtypes, on a level and number of threads of choice."""
+    count = get_num_threads() if threads is None else threads
+    key = (op.name, repr(sorted(attributes.items())), tuple((a.shape, str(a.dtype)) for a in arrays), level, count)
+    with _lock:
+        plan = _plans.get(key)
+        if plan is None:
+            plan = _plans[key] = _make(op, arrays, attributes, level, count)
+            if len(_plans) > MOST_PLANS:
+                _plans.popitem(last=False)
+        _plans.move_to_end(key)
+        for view, array in zip(plan.inputs, arrays, strict=True):
+            view[...] = array
+        plan.run()
+        return [output.copy() for output in plan.outputs]
+
+
+def _make(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None, threads: int) -> Plan:
+    graph = Graph()
+    values = [graph.input(a.shape, str(a.dtype)) for a in arrays]
+    graph.outputs = trace.add(graph, op, values, attributes)
+    graph = assign_layouts(decompose(graph))
+    return build(graph, threads=threads, level=level)
+
+
+trace.eager = compute

@@ -1,0 +1,189 @@
+"""Plan: steps bound to memory, ready to run; made by `build`.
+
+In: a graph after its passes, and how its inputs are fed. Out: `run`, which enters compiled code once for all batches of a call.
+A plan belongs to one set of shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnfast._core import runtime
+from nnfast._core.executor import Executor
+from nnfast.errors import DataError
+from nnfast.graph.ir import Graph, Value
+from nnfast.ops.random import ITERATION, ROW, SLOT
+from nnfast.passes import IN_PLACE
+from nnfast.passes.reuse import reuse_in_place
+from nnfast.plan.memory import ARENA, CONSTANTS, Layout, Place, plan_memory
+from nnfast.plan.steps import Step, make_steps
+from nnfast.plan.threads import divide
+
+# Codes of source types that gather_rows converts from (csrc/kernels/shape.h).
+SOURCE_CODES = {
+    name: code
+    for code, name in enumerate("uint8 int8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split())
+} | {"bool": 0}
+GATHER_STRIDE, GATHER_CODE, GATHER_ROWS = 2, 3, 4  # places in the sizes of gather_rows
+RECORD_STRIDE = 1  # place in the sizes of record
+
+
+@dataclass
+class Streams:
+    """What a plan for many batches reads and writes outside the arena: sources, row order, learning rates and the log."""
+
+    counters: Any  # the model's counters, a Variable
+    advance_iteration: bool
+
+
+class Plan:
+    """Steps, their memory and the executor that runs them.
+
+    `inputs` and `outputs` are views into the arena. With streams, inputs are filled by gathering rows of bound sources, outputs are
+    recorded per batch into a log, and the counters move on after each batch.
+    """
+
+    def __init__(self, graph: Graph, layout: Layout, steps: list[Step], threads: int, level: str | None, streams: Streams | None) -> None:
+        self.graph = graph
+        self.steps = steps
+        self.threads = threads
+        self.layout = layout
+        self.streams = streams
+        self.peak_bytes = layout.arena_bytes
+        self.flops = sum(step.flops for step in steps)
+        self.bytes_moved = sum(step.nbytes for step in steps)
+        self._homes = [(value.payload, value.payload.home) for value in graph.variables.values()]
+        self._external = 2 + len(layout.homes)  # first space of sources
+        try:
+            self.arena = runtime.Memory(max(layout.arena_bytes, 64))
+        except MemoryError:
+            raise MemoryError(f"the plan needs {layout.arena_bytes:,} bytes for its arena; largest values: {_largest(layout)}") from None
+        self._constants = runtime.Memory(max(layout.constant_bytes, 64))
+        for value in graph.constants.values():
+            self._view(self._constants, value)[...] = value.payload
+        self.inputs = [self._view(self.arena, value) for value in graph.inputs]
+        self.outputs = [self._read(value) for value in graph.outputs]
+        self._executor = Executor([_in_c(step, level) for step in steps], self._external + self._external_count(), threads)
+        self._executor.bind(ARENA, self.arena.address, self.arena)
+        self._executor.bind(CONSTANTS, self._constants.address, self._constants)
+        for i, home in enumerate(layout.homes):
+            self._executor.bind(2 + i, home.address, home)
+
+    def _external_count(self) -> int:
+        return 0 if self.streams is None else 2 + len(self.graph.inputs)
+
+    def _view(self, memory: Any, value: Value) -> np.ndarray:
+        place = self.layout.places[value]
+        return np.frombuffer(memory, value.dtype, value.size, place.offset).reshape(value.shape)
+
+    def _read(self, value: Value) -> np.ndarray:
+        place = self.layout.places[value]
+        if place.space >= 2:  # an output that is a variable as it stands
+            return value.payload.storage.reshape(value.shape)
+        return self._view(self.arena if place.space == ARENA else self._constants, value)
+
+    @property
+    def valid(self) -> bool:
+        """False when a variable has moved to other memory since."""
+        return all(variable.home is home for variable, home in self._homes)
+
+    # Spaces of a plan with streams: row order, log, then one source per input.
+    def bind_order(self, order: np.ndarray) -> None:
+        """Which source rows the batches take, int64, one after the other."""
+        self._executor.bind(self._external, order.ctypes.data, order)
+
+    def bind_log(self, log: np.ndarray) -> None:
+        """Where outputs go: float64 [batches, width]."""
+        self._executor.bind(self._external + 1, log.ctypes.data, log)
+        for i, step in enumerate(self.steps):
+            if step.kernel == "record":
+                self._executor.set_size(i, RECORD_STRIDE, log.shape[1])
+
+    def bind_source(self, index: int, array: np.ndarray) -> None:
+        """Rows for an input: an array whose rows are contiguous, of any type in SOURCE_CODES."""
+        value = self.graph.inputs[index]
+        if tuple(array.shape[1:]) != value.shape[1:]:
+            raise DataError(f"{value.name}: expected rows of shape {list(value.shape[1:])}, got {list(array.shape[1:])}")
+        self._executor.bind(self._external + 2 + index, array.ctypes.data, array)
+        step = self._gathers[index]
+        self._executor.set_size(step, GATHER_STRIDE, array.strides[0] if len(array) > 1 else array.nbytes)
+        self._executor.set_size(step, GATHER_CODE, SOURCE_CODES[str(array.dtype)])
+        self._executor.set_size(step, GATHER_ROWS, len(array))
+
+    @property
+    def _gathers(self) -> list[int]:
+        return [i for i, step in enumerate(self.steps) if step.kernel.startswith("gather_rows")]
+
+    def run(self, batches: int = 1, threads: int = 0, profile: bool = False) -> None:
+        """Run all steps for the next batches."""
+        self._executor.run(batches, threads, profile)
+
+    def profile(self) -> list[tuple[str, int]]:
+        """Title and nanoseconds of each step, over the profiled runs."""
+        return list(zip((step.title for step in self.steps), self._executor.profile_ns(), strict=True))
+
+
+def build(
+    graph: Graph, *, threads: int, streams: Streams | None = None, without: Collection[str] = (), level: str | None = None
+) -> Plan:
+    """Plan a graph: memory, steps, division of work."""
+    layout = plan_memory(graph, {} if IN_PLACE in without else reuse_in_place(graph))
+    steps = make_steps(graph, layout)
+    if streams is not None:
+        steps = [*_gather_steps(graph, layout, streams), *steps, *_record_steps(graph, layout, streams)]
+    used = divide(steps, threads)
+    return Plan(graph, layout, steps, used, level, streams)
+
+
+def _external(layout: Layout, place: int, nbytes: int = 0) -> Place:
+    return Place(2 + len(layout.homes) + place, 0, nbytes)
+
+
+def _gather_steps(graph: Graph, layout: Layout, streams: Streams) -> list[Step]:
+    """One step per input: rows of its source -> the arena, converted."""
+    steps = []
+    counters = layout.places[graph.variable(streams.counters)]
+    for i, value in enumerate(graph.inputs):
+        rows = value.shape[0]
+        row = value.size // max(rows, 1)
+        kernel, dtype = ("gather_rows_int32", "float32") if value.dtype == "int32" else ("gather_rows", value.dtype)
+        place = layout.places[value]
+        source = _external(layout, 2 + i, place.nbytes)
+        steps.append(
+            Step(kernel, dtype, [place, source, _external(layout, 0), counters], 1, [rows, row, 0, 0, 0], title=f"gather {value.name}", kind="shape")
+        )
+    return steps
+
+
+def _record_steps(graph: Graph, layout: Layout, streams: Streams) -> list[Step]:
+    """Outputs -> the log, one after the other, in float64; then the counters move on."""
+    steps = []
+    counters = layout.places[graph.variable(streams.counters)]
+    offset = 0
+    for value in graph.outputs:
+        log = _external(layout, 1)
+        steps.append(Step("record", value.dtype, [log, layout.places[value], counters], 1, [value.size, 0, offset], title="record", kind="shape"))
+        offset += value.size
+    rows = graph.inputs[0].shape[0] if graph.inputs else 0
+    moves = [0, 0, 0]
+    moves[ITERATION], moves[ROW], moves[SLOT] = int(streams.advance_iteration), rows, 1
+    steps.append(Step("advance", "float64", [counters], 1, moves, title="advance", kind="shape"))
+    return steps
+
+
+def _in_c(step: Step, level: str | None) -> tuple[Any, ...]:
+    """A step as the executor takes it: addresses in place of names."""
+    program = [
+        (runtime.function(part.function, step.dtype, level), part.y, part.a, part.b, part.c, part.parameters) for part in step.program
+    ]
+    buffers: Sequence[Any] = [None if place is None else (place.space, place.offset) for place in step.buffers]
+    return runtime.kernel(step.kernel, step.dtype, level), list(buffers), step.sizes, step.scalars, program, step.threads, int(step.barrier)
+
+
+def _largest(layout: Layout) -> str:
+    sizes = sorted(((place.nbytes, value) for value, place in layout.places.items() if place.space == ARENA), key=lambda pair: -pair[0])
+    return ", ".join(f"{value.node.op.name if value.node else value.name} {list(value.shape)} {nbytes:,}" for nbytes, value in sizes[:3])

@@ -1,0 +1,50 @@
+"""Division of work: how many threads a step is worth, and where the team must wait for each other.
+
+A step is divided when its estimated time is well above the cost of waiting for the team. A barrier stands before a step that touches
+bytes which another thread may have written, or may still be reading, since the last barrier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nnfast.plan.memory import Place
+from nnfast.plan.steps import Step
+
+# Estimates for one core, in flops and bytes per nanosecond; they decide between one thread and all, never results.
+FLOPS_PER_NS = {"contraction": 60.0, "elementwise": 12.0, "row": 8.0, "loss": 8.0, "random": 8.0, "reduction": 12.0, "update": 8.0}
+BYTES_PER_NS = 12.0
+DIVIDE_FROM_NS = 4000.0  # about ten barriers of two threads
+SERIAL = ("record", "advance")
+
+
+def estimate_ns(step: Step) -> float:
+    """Rough time of a step on one thread."""
+    return max(step.flops / FLOPS_PER_NS.get(step.kind, 8.0), step.nbytes / BYTES_PER_NS)
+
+
+def divide(steps: Sequence[Step], threads: int) -> int:
+    """Set each step's threads and barrier; returns how many threads the plan uses."""
+    for step in steps:
+        worth = estimate_ns(step) >= DIVIDE_FROM_NS and step.kernel not in SERIAL
+        step.threads = threads if worth else 1
+    used = max((step.threads for step in steps), default=1)
+    _set_barriers(steps)
+    return used
+
+
+def _set_barriers(steps: Sequence[Step]) -> None:
+    written: list[tuple[Place, bool]] = []  # since the last barrier: place, by the first thread alone
+    read: list[tuple[Place, bool]] = []
+    for step in steps:
+        alone = step.threads == 1
+        conflict = _meets(step.reads(), written, alone) or _meets(step.writes(), written, alone) or _meets(step.writes(), read, alone)
+        step.barrier = conflict
+        if conflict:
+            written, read = [], []
+        written += [(place, alone) for place in step.writes()]
+        read += [(place, alone) for place in step.reads()]
+
+
+def _meets(places: Sequence[Place], before: Sequence[tuple[Place, bool]], alone: bool) -> bool:
+    return any(place.overlaps(other) for place in places for other, other_alone in before if not (alone and other_alone))

@@ -1,0 +1,120 @@
+"""A tensor that lives between steps: a weight, optimizer state, counters.
+
+In: an initial value. Out: `storage`, flat memory that plans read and write in place. A matrix with layout "panel" is stored in the
+16-column panels that the product kernels read; `numpy()` and `assign` convert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nnfast._core.runtime import Memory
+from nnfast.errors import DtypeError, ShapeError
+from nnfast.ops.registry import stored_size
+
+DTYPES = ("float32", "float64", "int32", "int64")
+
+
+class Variable:
+    """A mutable tensor.
+
+    shape: sizes; dtype: "float32", "float64", "int32" or "int64"; initializer: an array, a number, or a function of
+    (shape, dtype); layout: "row" or, for matrices, "panel".
+
+    >>> import numpy as np
+    >>> v = Variable((2, 2), initializer=np.eye(2))
+    >>> v.assign([[1, 2], [3, 4]])
+    >>> v.numpy().tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+
+    _nnfast_variable = True
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: str = "float32",
+        initializer: Any = 0.0,
+        name: str = "variable",
+        trainable: bool = True,
+        layout: str = "row",
+        regularizer: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.shape = tuple(int(extent) for extent in shape)
+        self.dtype = str(np.dtype(dtype))
+        if self.dtype not in DTYPES:
+            raise DtypeError(f"Variable(dtype={dtype!r}): expected one of {', '.join(DTYPES)}")
+        if any(extent < 0 for extent in self.shape):
+            raise ShapeError(f"Variable(shape={list(shape)}): sizes must not be negative")
+        if layout not in ("row", "panel") or (layout == "panel" and len(self.shape) != 2):
+            raise ShapeError(f"Variable(layout={layout!r}): expected 'row', or 'panel' for a matrix; the shape is {list(self.shape)}")
+        self.layout = layout
+        self.name = name
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.home: Any = None  # the memory that owns the storage
+        self.storage: np.ndarray = np.empty(0)
+        self.move_to(Memory(max(self.stored_bytes, 64)), 0)
+        self.assign(initializer(self.shape, self.dtype) if callable(initializer) else initializer)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes in memory; panels are padded to 16 columns."""
+        return stored_size(self) * np.dtype(self.dtype).itemsize  # type: ignore[arg-type]
+
+    @property
+    def address(self) -> int:
+        return int(self.storage.ctypes.data)
+
+    def move_to(self, memory: Memory, offset: int) -> None:
+        """Keep the content in another piece of memory from now on."""
+        count = self.stored_bytes // np.dtype(self.dtype).itemsize
+        storage = np.frombuffer(memory, self.dtype, count, offset)
+        if self.storage.size:
+            storage[:] = self.storage
+        self.storage = storage
+        self.home = memory
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the content, row-major."""
+        if self.layout == "row":
+            return self.storage.reshape(self.shape).copy()
+        rows, columns = self.shape
+        panels = self.storage.reshape(-(-columns // 16), rows, 16)
+        return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(rows, -1)[:, :columns])
+
+    def assign(self, value: Any) -> None:
+        """Replace the content by an array or number of the variable's shape."""
+        array = np.asarray(value)
+        if array.shape != self.shape and array.ndim:
+            raise ShapeError(f"{self.name}.assign: expected shape {list(self.shape)}, got {list(array.shape)}")
+        if array.dtype.kind not in "biuf":
+            raise DtypeError(f"{self.name}.assign: expected numbers, got dtype {array.dtype}")
+        if self.layout == "row":
+            self.storage.reshape(self.shape)[...] = array
+            return
+        rows, columns = self.shape
+        padded = np.zeros((rows, -(-columns // 16) * 16), self.dtype)
+        padded[:, :columns] = array
+        self.storage.reshape(-1, rows, 16)[...] = padded.reshape(rows, -1, 16).transpose(1, 0, 2)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.name} {self.dtype}{list(self.shape)}>"
+
+    __array_ufunc__ = None
