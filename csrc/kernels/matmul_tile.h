@@ -147,7 +147,7 @@ NNF_INLINE void tile_weight(const tile *t, const int mr, const int nv) {
 #define NNF_ROWS_7_TO_14(X, kind, nv)                                                                                  \
     X(kind, 7, nv) X(kind, 8, nv) X(kind, 9, nv) X(kind, 10, nv)                                                       \
     X(kind, 11, nv) X(kind, 12, nv) X(kind, 13, nv) X(kind, 14, nv)
-#define NNF_PACKED_TILES(X) NNF_ROWS_7_TO_14(X, tile_packed, 1) NNF_ROWS_7_TO_14(X, tile_packed, 2)
+#define NNF_PACKED_TILES(X) NNF_ROWS_7_TO_14(X, tile_packed, 1) NNF_ROWS_7_TO_14(X, tile_packed, 2) X(tile_packed, 15, 1) X(tile_packed, 16, 1)
 #define NNF_ROWS_TILES(X)                                                                                              \
     NNF_ROWS_1_TO_6(X, tile_rows, 1) NNF_ROWS_1_TO_6(X, tile_rows, 2) NNF_ROWS_1_TO_6(X, tile_rows, 4)                 \
     X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8)                                                           \
@@ -182,7 +182,7 @@ NNF_PACKED_TILES(NNF_TILE)
 NNF_ROWS_TILES(NNF_TILE)
 NNF_WEIGHT_TILES(NNF_TILE)
 
-static const tile_function packed_tiles[ROWS + 1][9] = {NNF_PACKED_TILES(NNF_TILE_ENTRY)};
+static const tile_function packed_tiles[NNF_PANEL + 1][9] = {NNF_PACKED_TILES(NNF_TILE_ENTRY)};
 static const tile_function rows_tiles[FEW_ROWS + 1][9] = {NNF_ROWS_TILES(NNF_TILE_ENTRY)};
 static const tile_function weight_tiles[ROWS + 1][9] = {NNF_WEIGHT_TILES(NNF_TILE_ENTRY)};
 

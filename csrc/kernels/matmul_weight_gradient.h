@@ -23,8 +23,8 @@ typedef struct weight_gradient {
 static void weight_gradient_block(const weight_gradient *g, range rows, range columns, int64_t m, int64_t mc) {
     const int64_t N = g->N, K = g->K;
     const int64_t end = g->panel ? columns.begin + panels_of(columns) * NNF_PANEL : columns.end;
-    const int packed = end - columns.begin > NARROW;
-    const strips s = strips_of(rows.end - rows.begin, ROWS);
+    const int packed = end - columns.begin > NARROW && mc > FEW_BATCH;
+    const strips s = strips_of(rows.end - rows.begin, LANES == NNF_PANEL && end - columns.begin <= LANES ? NNF_PANEL : ROWS);
     if (packed)
         for (int64_t i = 0; i < s.count; i++) {
             const int64_t k = strip_begin(s, i);

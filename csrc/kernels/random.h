@@ -49,8 +49,7 @@ static void k_random_uniform(const nnf_step *step, int thread, int threads) {
     _Alignas(64) uint32_t word[NNF_WORDS];
     _Alignas(64) real u[NNF_DRAWS];
     real *y = (real *)step->buffer[0];
-    const real low = (real)step->scalar[0], high = (real)step->scalar[1];
-    const double p[NNF_PARAMETERS] = {low, high - low};
+    const double p[NNF_PARAMETERS] = {step->scalar[0], step->scalar[1] - step->scalar[0]};
     const nnf_range range = split_range(step, step->size[0], NNF_DRAWS, thread, threads);
     for (int64_t i = range.begin; i < range.end; i += NNF_DRAWS) {
         const int64_t n = range.end - i < NNF_DRAWS ? range.end - i : NNF_DRAWS;

@@ -11,78 +11,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnfast.ops.registry import TOLERANCES, OpDef
+from nnfast.ops.registry import OpDef
+from nnfast.ops.tolerance import worst_error
 
 Arrays = Sequence[NDArray[Any]]
 
 
 def disagreement(op: OpDef, arrays: Arrays, attributes: dict[str, Any], outputs: Arrays) -> str | None:
-    """Compare outputs with the reference: bit for bit where the op is exact, else with the reference in float64.
-
-    The error allowed is the op's tolerance times the type's epsilon times the magnitude: that of the result, and for
-    sums and products also that of the terms which may cancel in it.
+    """Compare outputs with the op's reference; `worst_error` says what is allowed.
 
     >>> import numpy as np, nnfast.ops
     >>> from nnfast.ops.registry import OPS
     >>> disagreement(OPS["square"], [np.array([3.0])], {}, [np.array([9.5])])
     'square: output 0, element (0,): got 9.5, expected 9.0'
     """
-    exact = op.tolerance == "exact"
-    inputs = list(arrays) if exact else [_wide(array) for array in arrays]
-    references = _as_list(_reference(op, inputs, attributes))
+    with np.errstate(all="ignore"):
+        results = op.reference(*arrays, **attributes)
+    references = [np.asarray(result) for result in (results if isinstance(results, tuple | list) else (results,))]
     if len(references) != len(outputs):
         return f"{op.name}: {len(outputs)} outputs, expected {len(references)}"
     for index, (found, expected) in enumerate(zip(outputs, references, strict=True)):
-        if found.shape != expected.shape:
-            return f"{op.name}: output {index} has shape {list(found.shape)}, expected {list(expected.shape)}"
-        allowed = 0.0 if exact else _allowed(op, inputs, attributes, index, found.dtype, expected)
-        where = _first_wrong(found, expected, allowed)
-        if where is not None:
-            position = tuple(int(i) for i in where)
-            return f"{op.name}: output {index}, element {position}: got {found[where]}, expected {expected[where]}"
+        if found.shape != expected.shape or found.dtype != expected.dtype:
+            return f"{op.name}: output {index} is {_kind(found)}, expected {_kind(expected)}"
+        if worst_error(op, arrays, found, expected) > 1:
+            place = _worst_place(found, expected)
+            return f"{op.name}: output {index}, element {place}: got {found[place]}, expected {expected[place]}"
     return None
 
 
-def _first_wrong(found: NDArray[Any], expected: NDArray[Any], allowed: Any) -> tuple[Any, ...] | None:
+def _worst_place(found: NDArray[Any], expected: NDArray[Any]) -> tuple[int, ...]:
+    """The element that is the furthest off; one that is NaN or infinite where it should not be comes first."""
     with np.errstate(all="ignore"):
-        rounded = expected.astype(found.dtype)  # overflows as the kernel's type does
-        close = np.abs(found.astype(np.float64) - expected.astype(np.float64)) <= allowed
-        same = (found == rounded) | (np.isnan(found.astype(np.float64)) & np.isnan(expected.astype(np.float64)))
-    wrong = ~(same | close)
-    return tuple(np.argwhere(wrong)[0]) if wrong.any() else None
+        same = (found == expected) | ((found != found) & (expected != expected))
+        error = np.abs(found.astype(np.float64) - expected.astype(np.float64)) / (np.abs(expected) + 1e-300)
+    error = np.where(same, -1.0, np.where(np.isnan(error), np.inf, error))
+    return tuple(int(i) for i in np.unravel_index(np.argmax(error), error.shape))
 
 
-def _allowed(op: OpDef, inputs: Arrays, attributes: dict[str, Any], index: int, dtype: Any, expected: Any) -> Any:
-    if dtype.kind != "f":
-        return 0.0
-    limits = np.finfo(dtype)
-    with np.errstate(all="ignore"):
-        magnitude = np.abs(expected.astype(np.float64)) + _cancelled(op, inputs, attributes, index, expected)
-        return TOLERANCES[op.tolerance] * (float(limits.eps) * magnitude + float(limits.smallest_subnormal))
-
-
-def _cancelled(op: OpDef, inputs: Arrays, attributes: dict[str, Any], index: int, expected: NDArray[Any]) -> Any:
-    """Size of the terms that may have cancelled in the result."""
-    if op.tolerance not in ("sum", "product", "update"):
-        return 0.0
-    if op.name == "matmul" or op.kind == "reduction":
-        terms = [np.abs(array) if array.dtype.kind == "f" else array for array in inputs]
-        return np.abs(_as_list(_reference(op, terms, attributes))[index])
-    finite = [np.abs(array[np.isfinite(array)]) for array in (*inputs, expected) if array.dtype.kind == "f"]
-    largest = max((float(array.max()) for array in finite if array.size), default=0.0)
-    if op.kind != "contraction":
-        return largest
-    return largest * largest * inputs[0].shape[0 if attributes.get("transpose_a") else 1]
-
-
-def _reference(op: OpDef, arrays: Arrays, attributes: dict[str, Any]) -> Any:
-    with np.errstate(all="ignore"):
-        return op.reference(*arrays, **attributes)
-
-
-def _wide(array: NDArray[Any]) -> NDArray[Any]:
-    return array.astype(np.float64) if array.dtype == np.float32 else array
-
-
-def _as_list(results: Any) -> list[NDArray[Any]]:
-    return [np.asarray(result) for result in (results if isinstance(results, tuple | list) else (results,))]
+def _kind(array: NDArray[Any]) -> str:
+    return f"{array.dtype}{list(array.shape)}"

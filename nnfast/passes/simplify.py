@@ -76,11 +76,13 @@ def _with_number(node: Node, inputs: list[Value]) -> Sequence[Value] | None:
     a, b = inputs
     if a.kind == "constant" and b.kind == "constant":
         return None
-    if node.op.name in ("multiply", "add") and a.is_scalar_constant:
+    if node.op.name in ("multiply", "add") and a.kind == "constant":
         a, b = b, a
-    if not b.is_scalar_constant or a.shape != node.output.shape or a.dtype not in FLOATS:
+    if b.kind != "constant" or b.size == 0 or a.shape != node.output.shape or a.dtype not in FLOATS:
         return None
-    number = float(b.payload.item())
+    number = float(b.payload.flat[0])
+    if not (b.payload == b.payload.flat[0]).all():
+        return None
     if not np.isfinite(number):
         return None
     if node.op.name == "multiply":

@@ -131,6 +131,8 @@ def build(
     graph: Graph, *, threads: int, streams: Streams | None = None, without: Collection[str] = (), level: str | None = None
 ) -> Plan:
     """Plan a graph: memory, steps, division of work."""
+    if streams is not None:
+        graph.variable(streams.counters)  # read by the steps around the graph
     layout = plan_memory(graph, {} if IN_PLACE in without else reuse_in_place(graph))
     steps = make_steps(graph, layout)
     if streams is not None:

@@ -1,0 +1,413 @@
+"""Model: layers put together, with compile, fit, evaluate, predict, save.
+
+In: symbols (functional), a list of layers (nnfast.sequential), or a subclass with `call`. Out: trained weights, History, predictions.
+The work of training stands in nnfast.training, of files in nnfast.saving.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnfast import config, serialization
+from nnfast.data import ArraySource, BatchSource
+from nnfast.errors import GraphError, NnfastError
+from nnfast.layers.base import Layer
+from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
+from nnfast.summary import PlanReport, report, summary
+from nnfast.training import loop
+from nnfast.training.compiled import Compiled, PredictPlans, check_targets, need_compiled, signature_of
+from nnfast.training.state import TrainingState
+from nnfast.training.step import Signature, Step
+
+
+def Input(shape: Sequence[int | None], batch_size: int | None = None, dtype: str | None = None, name: str | None = None) -> Symbol:
+    """A symbol for data of this shape (without the batch). dtype: "float32" (default), "float64" or "int32".
+
+    >>> Input((784,)).shape
+    (None, 784)
+    """
+    from nnfast.layers.base import unique_name
+
+    if isinstance(shape, int):
+        shape = (shape,)
+    if any(extent is None or extent < 1 for extent in shape):
+        raise NnfastError(f"Input(shape={tuple(shape)}): expected positive sizes; the batch is not part of the shape")
+    return Symbol((None, *(int(extent) for extent in shape)), str(np.dtype(dtype or config.floatx())), name or unique_name("input"))
+
+
+class Model(Layer):
+    """Layers between inputs and outputs.
+
+    inputs, outputs: symbols, or lists of them, that layers connect; shared layers and several inputs and outputs are fine. Or subclass
+    Model, make layers in `__init__` and write `call(inputs)`.
+
+    >>> import nnfast
+    >>> x = nnfast.Input((4,))
+    >>> model = nnfast.Model(x, nnfast.layers.Dense(3)(x))
+    >>> model.count_params()
+    15
+    """
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self._compiled: Compiled | None = None
+        self._predict = PredictPlans(self)
+        self._busy = threading.Lock()
+        self.state = TrainingState()
+        self.history: Any = None
+        self.stop_training = False
+        self.inputs: list[Symbol] | None = None
+        self.outputs: list[Symbol] = []
+        self.takes_list = isinstance(inputs, list | tuple)
+        self.gives_list = isinstance(outputs, list | tuple)
+        if inputs is not None:
+            self._set_graph(flat(inputs), flat(outputs))
+
+    # Structure
+    def _set_graph(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        for name, symbols in (("inputs", inputs), ("outputs", outputs)):
+            for symbol in symbols:
+                if not isinstance(symbol, Symbol):
+                    raise GraphError(f"Model({name}=...): expected symbols, from nnfast.Input and layers called on them, got {symbol!r}")
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self._calls = _ordered_calls(self.inputs, self.outputs)
+        self._layers_of_graph = list(dict.fromkeys(call.layer for call in self._calls))
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Run the layers on values or arrays."""
+        if self.inputs is None:
+            raise NotImplementedError(f"{type(self).__name__}: define call(self, inputs), or give Model inputs and outputs")
+        found: dict[Symbol, Any] = dict(zip(self.inputs, flat(inputs), strict=True))
+        for made in self._calls:
+            given = [found[s] if isinstance(s, Symbol) else s for s in flat(made.inputs)]
+            results = made.layer(given if isinstance(made.inputs, list | tuple) else given[0])
+            found.update(zip(made.outputs, flat(results), strict=True))
+        results = [found[symbol] for symbol in self.outputs]
+        return results if self.gives_list else results[0]
+
+    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
+        if isinstance(inputs, dict):
+            inputs = [inputs[name] for name in self.input_names]
+        return super().__call__(inputs, training)
+
+    @property
+    def input_names(self) -> list[str]:
+        return [symbol.name for symbol in self.inputs or []]
+
+    @property
+    def output_names(self) -> list[str]:
+        names: list[str] = []
+        for symbol in self.outputs:
+            name, n = symbol.name, 1
+            while name in names:
+                name, n = f"{symbol.name}_{n}", n + 1
+            names.append(name)
+        return names
+
+    @property
+    def input_specs(self) -> list[tuple[Shape, str]]:
+        return [(symbol.shape, symbol.dtype) for symbol in self.inputs or []]
+
+    @property
+    def output_specs(self) -> list[tuple[Shape, str]]:
+        return [(symbol.shape, symbol.dtype) for symbol in self.outputs]
+
+    @property
+    def output_shapes(self) -> list[Shape]:
+        return [symbol.shape for symbol in self.outputs]
+
+    @property
+    def output_shape(self) -> Any:
+        return self.output_shapes if self.gives_list else self.output_shapes[0]
+
+    def input_names_for(self, x: Any) -> list[str]:
+        """Names of the inputs; for a subclassed or deferred model that is not built yet, made from the data."""
+        if self.inputs is not None:
+            return self.input_names
+        if isinstance(x, dict):
+            return list(x)
+        return [f"x_{i}" for i in range(len(x))] if isinstance(x, list | tuple) and self.takes_list else ["x"]
+
+    def _connect(self, arrays: Sequence[np.ndarray]) -> None:
+        """Build a model whose inputs are not known before it sees data."""
+        if self.inputs is not None:
+            return
+        dtypes = [self._dtype or config.floatx() if a.dtype.kind == "f" or a.dtype.itemsize < 4 else "int32" for a in arrays]
+        symbols = [Symbol((None, *a.shape[1:]), dtype, name) for a, dtype, name in zip(arrays, dtypes, self.input_names_for(list(arrays)), strict=False)]
+        self._build_from(symbols)
+
+    def _build_from(self, symbols: list[Symbol]) -> None:
+        given: Any = symbols if len(symbols) > 1 or self.takes_list else symbols[0]
+        self._ensure_built(given)
+        specs = infer_outputs(self._call_traced, given)
+        self.outputs = [Symbol(shape, dtype, self.name if len(specs) == 1 else f"{self.name}_{i}") for i, (shape, dtype) in enumerate(specs)]
+        self.gives_list = len(specs) > 1
+        self.inputs = symbols
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or place."""
+        if index is not None:
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        from nnfast.errors import unknown_name
+
+        raise unknown_name(f"layer of model {self.name}", name, [layer.name for layer in self.layers])
+
+    # Training
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        *,
+        without: Sequence[str] = (),
+    ) -> None:
+        """Say how to train: an optimizer, a loss (per output: a list or dictionary), metrics.
+
+        without: names of passes to leave out of the plans (nnfast.passes.PIPELINE); results stay the same. Slots of an earlier optimizer
+        are dropped, as are counters of steps.
+        """
+        settings = {"optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics, "weighted_metrics": weighted_metrics}
+        self._compiled = Compiled(self, settings, without)
+        self.state = TrainingState()
+
+    @property
+    def optimizer(self) -> Any:
+        return need_compiled(self._compiled, "model.optimizer").optimizer
+
+    @property
+    def compiled(self) -> bool:
+        return self._compiled is not None
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+        *,
+        validate: str | None = None,
+    ) -> Any:
+        """Train. x, y: arrays (also memory-mapped), lists or dictionaries of them, or x alone as batches (x, y[, sample_weight]).
+
+        Returns the History. validate: "raise" or "warn" looks for NaN and infinities in the arrays first and names the row. Ctrl-C stops
+        within a second and leaves the weights of the last finished step.
+        """
+        options = {k: v for k, v in locals().items() if k not in ("self", "x", "y", "sample_weight")}
+        need_compiled(self._compiled, "fit")
+        with self._alone("fit"):
+            return loop.fit(self, x, y, sample_weight, options)
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto", sample_weight: Any = None,
+        steps: int | None = None, callbacks: Any = None, return_dict: bool = False,
+    ) -> Any:  # fmt: skip
+        """Loss and metrics on data: the loss alone, a list [loss, metrics ...], or with return_dict a dictionary."""
+        options = {"batch_size": batch_size, "verbose": verbose, "steps": steps, "callbacks": callbacks}
+        need_compiled(self._compiled, "evaluate")
+        with self._alone("evaluate"):
+            return _as_results(loop.evaluate(self, x, y, sample_weight, options), return_dict)
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None) -> Any:
+        """Outputs for all rows of x. Row i has the same bits in any batch."""
+        return loop.predict(self, x, {"batch_size": batch_size, "steps": steps, "callbacks": callbacks})
+
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False) -> Any:
+        """One training step on one batch."""
+        need_compiled(self._compiled, "train_on_batch")
+        with self._alone("train_on_batch"):
+            return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Loss and metrics of one batch."""
+        need_compiled(self._compiled, "test_on_batch")
+        with self._alone("test_on_batch"):
+            return self._on_batch("test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Outputs for one batch."""
+        from nnfast.data import as_row_list
+
+        return self.pack_outputs(self.predict_arrays(as_row_list(x, self.input_names_for(x), "x")))
+
+    def _on_batch(self, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
+        from nnfast.training.loop import _with_class_weight
+        from nnfast.training.phase import Phase, Totals
+
+        source = ArraySource(x, y, sample_weight, input_names=self.input_names_for(x), target_names=self.output_names or ("y",))
+        source = _with_class_weight(source, class_weight)
+        training = kind == "train"
+        (self.prepare_training if training else self.prepare_test)(source)
+        rates = (lambda count: self.optimizer.learning_rates(self.state.iteration, count)) if training else None
+        phase = Phase(self.state, self.train_step_for if training else self.test_step_for, rates)
+        totals = Totals()
+        for _, step, log in phase.run(source, np.arange(source.rows), source.rows, None, True):
+            totals.add(step, log)
+        return _as_results(totals.logs(), return_dict)
+
+    def _alone(self, call: str) -> _Alone:
+        return _Alone(self._busy, self.name, call)
+
+    # What nnfast.training asks of a model
+    def prepare_training(self, source: ArraySource | BatchSource) -> None:
+        """Build what is not built yet, and let the losses look at the targets."""
+        self.prepare_test(source)
+        if not self.trainable_weights:
+            raise NnfastError(f"model {self.name} has no trainable weights: nothing to fit")
+
+    def prepare_test(self, source: ArraySource | BatchSource) -> None:
+        """The same for an evaluation, which needs no trainable weights."""
+        compiled = need_compiled(self._compiled, "training")
+        if isinstance(source, ArraySource):
+            self._connect(source.arrays[: source.inputs])
+            check_targets(compiled, source)
+
+    def train_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
+        return self._step_for("train", rows, arrays)
+
+    def test_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
+        return self._step_for("test", rows, arrays)
+
+    def _step_for(self, kind: str, rows: int, arrays: list[np.ndarray]) -> Step:
+        self._connect(arrays[: len(self.input_names) or 1])
+        shaped, signature = signature_of(self, arrays, rows)
+        arrays[:] = shaped
+        return need_compiled(self._compiled, kind).step(kind, signature)
+
+    def predict_arrays(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Outputs for one batch of arrays."""
+        self._connect(arrays)
+        return self._predict.run(arrays)
+
+    def pack_outputs(self, outputs: list[np.ndarray]) -> Any:
+        """One array, or a list where the model has several outputs."""
+        return outputs if self.gives_list else outputs[0]
+
+    # Looking
+    def summary(self, print_fn: Any = print) -> None:
+        """Print layers, output shapes, parameters and flops per row."""
+        print_fn(summary(self))
+
+    def plan(self, batch_size: int = 32, kind: str | None = None) -> PlanReport:
+        """The plan of a "train", "test" or "predict" step: printed form, peak bytes, flops, bytes moved.
+
+        kind is "train" by default for a compiled model, else "predict".
+        """
+        if self.inputs is None:
+            raise NnfastError(f"model {self.name}: give it an Input, or call it on data once, before asking for its plan")
+        kind = kind or ("train" if self.compiled else "predict")
+        specs = tuple((tuple(shape[1:]), dtype) for shape, dtype in self.input_specs)
+        if kind == "predict":
+            return report(self._predict.plan(Signature(batch_size, specs)))  # type: ignore[arg-type]
+        compiled = need_compiled(self._compiled, "plan")
+        ys = []
+        for i, (shape, dtype) in enumerate(self.output_specs):
+            loss = compiled.settings["loss"]
+            own = loss[i] if isinstance(loss, list) else loss.get(self.output_names[i]) if isinstance(loss, dict) else loss
+            sparse = "sparse" in str(getattr(own, "name", own))
+            ys.append((tuple(shape[1:-1]), "int32") if sparse else (tuple(shape[1:]), dtype))
+        return report(compiled.step(kind, Signature(batch_size, specs, tuple(ys))).plan)  # type: ignore[arg-type]
+
+    # Files
+    def save(self, filepath: str | os.PathLike[str]) -> None:
+        """Write everything that a training needs: configuration, weights, optimizer state, counters. Atomic."""
+        from nnfast.saving import save_model
+
+        save_model(self, filepath)
+
+    def save_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Write the weights alone."""
+        from nnfast.saving import save_weights
+
+        save_weights(self, filepath)
+
+    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Read weights that save_weights or save wrote, for a model of the same structure."""
+        from nnfast.saving import load_weights
+
+        load_weights(self, filepath)
+
+    def get_config(self) -> dict[str, Any]:
+        if self.inputs is None or not hasattr(self, "_calls"):
+            return {"name": self.name}
+        from nnfast.saving import graph_config
+
+        return {"name": self.name, **graph_config(self)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        if "calls" not in config:
+            return cls(**config)
+        from nnfast.saving import model_from_graph
+
+        return model_from_graph(cls, config)
+
+
+serialization.register("layer")(Model)
+
+
+class _Alone:
+    """Holds a model for one training or evaluation; a second thread gets an error in place of mixed weights."""
+
+    def __init__(self, lock: threading.Lock, name: str, call: str) -> None:
+        self.lock, self.name, self.call = lock, name, call
+
+    def __enter__(self) -> None:
+        if not self.lock.acquire(blocking=False):
+            raise NnfastError(f"{self.call}: model {self.name} is being trained or evaluated by another call; wait for it, or use a second model")
+
+    def __exit__(self, *_: Any) -> None:
+        self.lock.release()
+
+
+def _as_results(logs: dict[str, Any], return_dict: bool) -> Any:
+    if return_dict:
+        return logs
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _ordered_calls(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[LayerCall]:
+    """The layer calls between inputs and outputs, in an order in which they can run."""
+    ordered: list[LayerCall] = []
+    state: dict[LayerCall, bool] = {}
+    stack: list[tuple[Symbol, bool]] = [(symbol, False) for symbol in reversed(outputs)]
+    while stack:
+        symbol, done = stack.pop()
+        call = symbol.call
+        if symbol in inputs:
+            continue
+        if call is None:
+            raise GraphError(f"the outputs depend on {symbol!r}, which is not among the inputs of the model")
+        if done:
+            if call not in ordered:
+                ordered.append(call)
+            continue
+        if call in state:
+            continue
+        state[call] = True
+        stack.append((symbol, True))
+        stack += [(s, False) for s in reversed(flat(call.inputs)) if isinstance(s, Symbol)]
+    return ordered

@@ -1,0 +1,82 @@
+"""What a model looks like: the table of `model.summary()`, and the plan report of `model.plan()`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nnfast.graph.ir import Graph
+from nnfast.graph.trace import tracing
+from nnfast.layers.symbol import Symbol, flat
+from nnfast.plan.plan import Plan
+from nnfast.plan.show import show
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """A plan as text, with its figures. Printing it shows the text."""
+
+    text: str
+    peak_bytes: int
+    flops: float
+    bytes_moved: int
+    threads: int
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def report(plan: Plan) -> PlanReport:
+    """The report of a plan."""
+    return PlanReport(show(plan), plan.peak_bytes, plan.flops, plan.bytes_moved, plan.threads)
+
+
+def summary(model: Any) -> str:
+    """Layers with output shapes, parameters and flops per row; then totals."""
+    rows = [("layer", "output shape", "parameters", "flops per row")]
+    total_flops = 0.0
+    for layer, inputs in _calls(model):
+        shape, flops = _shape_and_flops(layer, inputs)
+        total_flops += flops
+        rows.append((f"{layer.name} ({type(layer).__name__})", shape, f"{layer.count_params():,}", f"{flops:,.0f}"))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    lines = [f"Model: {model.name}"]
+    for i, row in enumerate(rows):
+        lines.append("  ".join(cell.ljust(width) if c < 2 else cell.rjust(width) for c, (cell, width) in enumerate(zip(row, widths, strict=True))))
+        if i == 0:
+            lines.append("-" * len(lines[-1]))
+    if not model.built:
+        lines.append("not built yet: the shapes follow from the first data, or from an Input")
+    trainable = sum(v.size for v in model.trainable_weights)
+    total = model.count_params()
+    lines.append(f"parameters: {total:,} ({trainable:,} trainable, {total - trainable:,} not), flops per row: {total_flops:,.0f}")
+    return "\n".join(lines)
+
+
+def _calls(model: Any) -> Sequence[tuple[Any, Any]]:
+    """Layers with the symbols that they are called on."""
+    if hasattr(model, "_calls"):
+        return [(call.layer, call.inputs) for call in model._calls]
+    found = []
+    symbol: Any = model.inputs[0] if model.inputs and len(model.inputs) == 1 else None
+    for layer in model.layers:
+        found.append((layer, symbol))
+        if symbol is not None and layer.built and hasattr(model, "_stack"):
+            shape = layer.compute_output_shape(symbol.shape)
+            symbol = Symbol(shape, layer.dtype, layer.name)
+        else:
+            symbol = None
+    return found
+
+
+def _shape_and_flops(layer: Any, inputs: Any) -> tuple[str, float]:
+    """Output shape, and flops of the layer on one row."""
+    if inputs is None or not layer.built:
+        return "?", 0.0
+    graph = Graph()
+    values = [graph.input([1 if n is None else n for n in s.shape], s.dtype) for s in flat(inputs) if isinstance(s, Symbol)]
+    with tracing(graph):
+        outputs = flat(layer(values if isinstance(inputs, list | tuple) else values[0]))
+    shapes = [str((None, *value.shape[1:])) for value in outputs]
+    return " ".join(shapes), sum(node.op.flops(node) for node in graph.nodes)

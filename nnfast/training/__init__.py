@@ -1,0 +1,8 @@
+"""Training and prediction: what compile, fit, evaluate and predict do.
+
+state.py   what lives between steps: counters, learning rates, optimizer state, all weights in one piece of memory
+targets.py which losses and metrics stand on which output
+step.py    traces a training, test or prediction step and plans it
+phase.py   runs the batches of an epoch through a plan
+loop.py    fit, evaluate, predict: epochs, callbacks, progress
+"""

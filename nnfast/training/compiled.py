@@ -1,0 +1,148 @@
+"""The compiled half of a model: what `compile` was told, and the plans made for it.
+
+In: a model, its targets' arguments, the user's arrays. Out: Steps for the shapes of a batch, from a cache; errors for data that does not
+fit the model, found before the first step.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnfast import optimizers, passes
+from nnfast.config import get_num_threads
+from nnfast.data import ArraySource, BatchSource
+from nnfast.errors import NotCompiledError, ShapeError, unknown_name
+from nnfast.graph.ir import FLOATS
+from nnfast.training.state import TrainingState
+from nnfast.training.step import Signature, Spec, Step, make_step, predict_step
+from nnfast.training.targets import Target, make_targets
+
+INT32 = np.iinfo(np.int32)
+
+
+class Compiled:
+    """Settings of one `compile` call, and the plans of a model."""
+
+    def __init__(self, model: Any, settings: dict[str, Any], without: Sequence[str]) -> None:
+        for name in without:
+            if name not in passes.names():
+                raise unknown_name("pass in compile(without=...)", name, passes.names())
+        self.model = model
+        self.settings = settings
+        self.without = tuple(without)
+        self.optimizer = optimizers.get(settings["optimizer"])
+        self.targets: list[Target] | None = None
+        self.steps: dict[Any, Step] = {}
+        self.lock = threading.Lock()
+
+    def resolve(self, target_specs: Sequence[Spec]) -> list[Target]:
+        """Losses and metrics, once the shapes of the targets are known."""
+        if self.targets is None:
+            s = self.settings
+            shapes = [(None, *shape) for shape, _ in target_specs]
+            self.targets = make_targets(
+                self.model.output_names, s["loss"], s["loss_weights"], s["metrics"], s["weighted_metrics"], self.model.output_shapes, shapes
+            )
+        return self.targets
+
+    def step(self, kind: str, signature: Signature) -> Step:
+        """The plan for a batch of these shapes; made at its first use."""
+        model, state = self.model, self.model.state
+        weights = model.trainable_weights
+        key = (kind, signature, get_num_threads(), tuple(map(id, weights)))
+        found = self.steps.get(key)
+        if found is None or not found.plan.valid:
+            targets = self.resolve(signature.targets)
+            optimizer = self.optimizer if kind == "train" else None
+            if optimizer is not None:
+                state.prepare(weights, optimizer)
+            found = self.steps[key] = make_step(model, targets, state, signature, optimizer, self.without)
+        return found
+
+
+def input_specs(model: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], tuple[Spec, ...]]:
+    """Arrays in the shapes of the model's inputs, and their specs: floats become the input's dtype."""
+    shaped, specs = [], []
+    for array, (shape, dtype), name in zip(arrays, model.input_specs, model.input_names, strict=True):
+        wanted = shape[1:]
+        if array.shape[1:] != wanted and int(np.prod(array.shape[1:])) == int(np.prod([n or 0 for n in wanted])) and 1 in (*wanted, *array.shape[1:]):
+            array = array.reshape(len(array), *wanted)  # (rows,) for (rows, 1) and the like
+        if array.shape[1:] != wanted:
+            raise ShapeError(
+                f"model {model.name}: input {name!r} has rows of shape {list(array.shape[1:])}, the model was built for {list(wanted)}; "
+                "reshape the data, or build the model for this shape"
+            )
+        shaped.append(array)
+        specs.append((tuple(wanted), dtype))
+    return shaped, tuple(specs)
+
+
+def target_spec(array: np.ndarray, floating: str) -> Spec:
+    """Integers become int32 (labels), everything else the model's floating type."""
+    integer = array.dtype.kind in "iub" and array.size > 0
+    if integer and array.dtype.itemsize >= 4 and array.dtype != np.int32 and (array.min() < INT32.min or array.max() > INT32.max):
+        integer = False
+    return tuple(array.shape[1:]), "int32" if integer else floating
+
+
+def signature_of(model: Any, arrays: Sequence[np.ndarray], rows: int) -> tuple[list[np.ndarray], Signature]:
+    """The arrays of a source in plan order, and the signature of a batch of them."""
+    inputs, targets = len(model.input_names), len(model.output_names)
+    shaped, xs = input_specs(model, arrays[:inputs])
+    floating = next((dtype for _, dtype in model.output_specs if dtype in FLOATS), "float32")
+    ys = tuple(target_spec(a, floating) for a in arrays[inputs : inputs + targets])
+    ws = tuple((tuple(a.shape[1:]), floating) for a in arrays[inputs + targets :])
+    return [*shaped, *arrays[inputs:]], Signature(rows, xs, ys, ws)
+
+
+def check_targets(compiled: Compiled, source: ArraySource | BatchSource) -> None:
+    """Let each loss look at the targets: labels out of range, shapes that do not fit."""
+    if not isinstance(source, ArraySource):
+        return
+    model = compiled.model
+    ys = source.arrays[source.inputs : source.inputs + source.targets]
+    targets = compiled.resolve([target_spec(y, "float32") for y in ys])
+    for target, y, shape in zip(targets, ys, model.output_shapes, strict=True):
+        if target.loss is not None and hasattr(target.loss, "check_targets"):
+            target.loss.check_targets(y, (len(y), *shape[1:]))
+
+
+def need_compiled(compiled: Compiled | None, call: str) -> Compiled:
+    """The compiled half, or the error that says what to do."""
+    if compiled is None:
+        raise NotCompiledError(f'{call} needs a loss and an optimizer: call model.compile(optimizer="adam", loss=...) first')
+    return compiled
+
+
+class PredictPlans:
+    """Plans of predictions, by batch shape and number of threads."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.plans: dict[Any, Any] = {}
+        self.lock = threading.Lock()
+
+    def plan(self, signature: Signature) -> Any:
+        """The plan for a batch of these shapes."""
+        key = (signature, get_num_threads())
+        found = self.plans.get(key)
+        if found is None or not found.valid:
+            found = self.plans[key] = predict_step(self.model, signature)
+        return found
+
+    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Outputs for one batch, as new arrays."""
+        shaped, specs = input_specs(self.model, arrays)
+        with self.lock:
+            plan = self.plan(Signature(len(arrays[0]), specs))
+            for view, array in zip(plan.inputs, shaped, strict=True):
+                view[...] = array
+            plan.run()
+            return [output.copy() for output in plan.outputs]
+
+
+__all__ = ["Compiled", "PredictPlans", "TrainingState", "check_targets", "need_compiled", "signature_of"]

@@ -1,0 +1,212 @@
+"""fit, evaluate and predict: epochs, validation, callbacks and progress around the phases.
+
+In: a compiled model and the user's data. Out: History, logs, predictions. What a user passes wrongly is found here, before any step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnfast.callbacks.base import CallbackList
+from nnfast.data import ArraySource, BatchSource, check_batch_size, class_weights, make_source, split_validation
+from nnfast.errors import DataError
+from nnfast.history import History
+from nnfast.progress import Progress, resolve_verbose
+from nnfast.training.phase import Phase, Totals
+
+DEFAULT_BATCH = 32
+
+
+def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> History:
+    """The work of Model.fit; `options` are its further arguments by name."""
+    batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
+    epochs = _count("epochs", options["epochs"], 0)
+    steps = None if options["steps_per_epoch"] is None else _count("steps_per_epoch", options["steps_per_epoch"], 1)
+    source = _source(model, x, y, sample_weight, options["validate"])
+    source, validation = _validation(model, source, options)
+    source = _with_class_weight(source, options["class_weight"])
+    model.prepare_training(source)
+    history = model.history = History()
+    verbose = resolve_verbose(options["verbose"])
+    planned = steps or (source.steps(batch_size) if isinstance(source, ArraySource) else source.length)
+    callbacks = CallbackList([history, *_listed(options["callbacks"])], model=model, verbose=verbose, epochs=epochs, steps=planned)
+    model.stop_training = False
+    progress = Progress(verbose, epochs, planned)
+    callbacks.on_train_begin()
+    try:
+        for epoch in range(_count("initial_epoch", options["initial_epoch"], 0), epochs):
+            progress.begin_epoch(epoch)
+            begin = time.perf_counter()
+            callbacks.on_epoch_begin(epoch)
+            order = None
+            if isinstance(source, ArraySource):
+                order = source.order(model.state.seed, epoch) if options["shuffle"] else np.arange(source.rows)
+            logs = _run_epoch(model, source, order, batch_size, steps, callbacks, progress)
+            if validation is not None and (epoch + 1) % _count("validation_freq", options["validation_freq"], 1) == 0:
+                size = options["validation_batch_size"] or batch_size
+                found = evaluate_source(model, validation, size, options["validation_steps"], callbacks, None)
+                logs |= {f"val_{name}": value for name, value in found.items()}
+            progress.end_epoch(logs, time.perf_counter() - begin)
+            callbacks.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+    finally:
+        progress.close()
+        for data in (source, validation):
+            if isinstance(data, BatchSource):
+                data.close()
+    callbacks.on_train_end()
+    return history
+
+
+def _run_epoch(
+    model: Any, source: Any, order: np.ndarray | None, batch_size: int, steps: int | None, callbacks: CallbackList, progress: Progress
+) -> dict[str, Any]:
+    """Train over the source once; returns the epoch's logs."""
+    state, optimizer = model.state, model.optimizer
+    phase = Phase(state, model.train_step_for, lambda count: optimizer.learning_rates(state.iteration, count))
+    singly = callbacks.needs_batches
+    totals = Totals()
+    if singly:
+        callbacks.on_train_batch_begin(0)
+    for count, step, log in phase.run(source, order, batch_size, steps, singly):
+        totals.add(step, log)
+        logs = totals.logs() if singly or progress.shows_logs else {}
+        if singly:
+            callbacks.on_train_batch_end(totals.batches - 1, logs)
+        progress.advance(count, logs)
+        if model.stop_training and singly:
+            break
+        if singly:
+            callbacks.on_train_batch_begin(totals.batches)
+    return totals.logs()
+
+
+def evaluate_source(
+    model: Any, source: Any, batch_size: int, steps: int | None, callbacks: CallbackList, progress: Progress | None
+) -> dict[str, Any]:
+    """Losses and metrics over a source."""
+    phase = Phase(model.state, model.test_step_for, None)
+    singly = callbacks.needs_batches_of("test")
+    order = np.arange(source.rows) if isinstance(source, ArraySource) else None
+    totals = Totals()
+    callbacks.on_test_begin()
+    for count, step, log in phase.run(source, order, check_batch_size(batch_size), steps, singly):
+        if singly:
+            callbacks.on_test_batch_begin(totals.batches)
+        totals.add(step, log)
+        if singly:
+            callbacks.on_test_batch_end(totals.batches - 1, totals.logs())
+        if progress is not None:
+            progress.advance(count, totals.logs() if progress.shows_logs else {})
+    logs = totals.logs()
+    callbacks.on_test_end(logs)
+    return logs
+
+
+def evaluate(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The work of Model.evaluate."""
+    batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
+    source = _source(model, x, y, sample_weight, None)
+    model.prepare_test(source)
+    planned = options["steps"] or (source.steps(batch_size) if isinstance(source, ArraySource) else source.length)
+    progress = Progress(resolve_verbose(options["verbose"]), 1, planned)
+    callbacks = CallbackList(_listed(options["callbacks"]), model=model)
+    begin = time.perf_counter()
+    progress.begin_epoch(0)
+    try:
+        logs = evaluate_source(model, source, batch_size, options["steps"], callbacks, progress)
+        progress.end_epoch(logs, time.perf_counter() - begin)
+    finally:
+        progress.close()
+    return logs
+
+
+def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
+    """The work of Model.predict: outputs for all rows, in one array per output."""
+    batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
+    source = make_source(x, input_names=model.input_names_for(x), need_targets=False)
+    callbacks = CallbackList(_listed(options["callbacks"]), model=model)
+    callbacks.on_predict_begin()
+    singly = callbacks.needs_batches_of("predict")
+    results: list[Any] = []
+    batches = source.batches(batch_size) if isinstance(source, ArraySource) else source.epoch(options["steps"])
+    for i, arrays in enumerate(batches):
+        if options["steps"] is not None and i >= options["steps"]:
+            break
+        if singly:
+            callbacks.on_predict_batch_begin(i)
+        results.append(model.predict_arrays(arrays))
+        if singly:
+            callbacks.on_predict_batch_end(i, {"outputs": results[-1]})
+    callbacks.on_predict_end()
+    joined = [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*results, strict=True)]
+    return model.pack_outputs(joined)
+
+
+def _source(model: Any, x: Any, y: Any, sample_weight: Any, validate: str | None) -> ArraySource | BatchSource:
+    if validate not in (None, "raise", "warn"):
+        raise DataError(f"validate={validate!r}: expected None, 'raise' or 'warn'")
+    check = validate == "raise"
+    source = make_source(x, y, sample_weight, input_names=model.input_names_for(x), target_names=model.output_names, check_nan=check)
+    if validate == "warn" and isinstance(source, ArraySource):
+        _warn_not_finite(source)
+    return source
+
+
+def _warn_not_finite(source: ArraySource) -> None:
+    import warnings
+
+    from nnfast.data import check_finite
+
+    for i, array in enumerate(source.arrays):
+        try:
+            check_finite(array, "x" if i < source.inputs else "y")
+        except DataError as error:
+            warnings.warn(str(error), stacklevel=5)
+
+
+def _validation(model: Any, source: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Training and validation sources."""
+    data = options["validation_data"]
+    if data is None:
+        if not options["validation_split"]:
+            return source, None
+        if not isinstance(source, ArraySource):
+            raise DataError("validation_split works on arrays; for generators and batches give validation_data")
+        return split_validation(source, options["validation_split"])
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        x, y, weight = (*data, None)[:3]
+        return source, _source(model, x, y, weight, None)
+    if isinstance(data, tuple | list):
+        raise DataError(f"validation_data has {len(data)} parts: expected (x, y) or (x, y, sample_weight)")
+    return source, _source(model, data, None, None, None)
+
+
+def _with_class_weight(source: Any, weights: Any) -> Any:
+    if not weights:
+        return source
+    if not isinstance(source, ArraySource):
+        raise DataError("class_weight works on arrays; for generators and batches give sample weights in the batches")
+    if source.targets != 1:
+        raise DataError(f"class_weight works for models with one output; this one has {source.targets}: use sample_weight")
+    per_row = class_weights(source.arrays[source.inputs], weights)
+    if source.weights:
+        per_row = per_row * np.asarray(source.arrays[-1]).reshape(-1)
+    return source.with_weights([per_row.astype(np.float32)])
+
+
+def _listed(callbacks: Any) -> Sequence[Any]:
+    if callbacks is None:
+        return []
+    return list(callbacks.callbacks if isinstance(callbacks, CallbackList) else callbacks if isinstance(callbacks, list | tuple) else [callbacks])
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise DataError(f"{name}={value!r}: expected an integer of at least {least}")
+    return int(value)

@@ -1,0 +1,102 @@
+"""What lives between training steps: counters, learning rates, optimizer state.
+
+In: a model's trainable weights and an optimizer. Out: Variables that plans update in place. All weights lie behind each other in one
+piece of memory, and so does each kind of optimizer state in the same order, so that one sweep updates all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnfast._core.runtime import Memory
+from nnfast.errors import ModelFileError
+from nnfast.ops.random import COUNTERS, ITERATION, ROW, SEED, SLOT
+from nnfast.random import global_seed
+from nnfast.variable import Variable
+
+MOST_BATCHES = 1024  # batches of one run of a plan; so many learning rates are held ready
+ALIGNMENT = 64
+
+
+def arrange(variables: Sequence[Variable]) -> None:
+    """Move variables behind each other into one piece of memory."""
+    memory = Memory(max(sum(_aligned(v.stored_bytes) for v in variables), ALIGNMENT))
+    offset = 0
+    for variable in variables:
+        variable.move_to(memory, offset)
+        offset += _aligned(variable.stored_bytes)
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+class TrainingState:
+    """Counters, learning rates and optimizer slots of one model."""
+
+    def __init__(self) -> None:
+        self.counters = Variable((COUNTERS,), "int64", 0, "counters", trainable=False)
+        self.counters.storage[SEED] = global_seed()
+        self.learning_rates = Variable((MOST_BATCHES,), "float64", 0.0, "learning_rate", trainable=False)
+        self.slots: dict[Variable, dict[str, Variable]] = {}
+
+    @property
+    def iteration(self) -> int:
+        """Training steps done."""
+        return int(self.counters.storage[ITERATION])
+
+    @property
+    def seed(self) -> int:
+        return int(self.counters.storage[SEED])
+
+    def begin_run(self, row: int) -> None:
+        """The next batch begins at this place of the row order, and records go to the start of the log."""
+        self.counters.storage[ROW] = row
+        self.counters.storage[SLOT] = 0
+
+    def prepare(self, weights: Sequence[Variable], optimizer: Any) -> None:
+        """Make the slots that the optimizer needs for these weights and are not there yet."""
+        if set(self.slots) == set(weights):
+            return
+        ordered = sorted(weights, key=lambda v: v.dtype)  # one sweep per type; sorted keeps the order of equals
+        arrange(ordered)
+        kept = self.slots
+        self.slots = {}
+        for variable in ordered:
+            fills = optimizer.slots(variable)
+            self.slots[variable] = kept.get(variable) or {name: _slot(variable, name, fill) for name, fill in fills.items()}
+        for name in dict.fromkeys(name for slots in self.slots.values() for name in slots):
+            arrange([slots[name] for slots in self.slots.values() if name in slots])
+
+    def tensors(self, weights: Sequence[Variable]) -> dict[str, np.ndarray]:
+        """Everything as arrays, for a file: counters, and slots by the weight's place."""
+        found = {"counters": self.counters.numpy()}
+        places = {variable: i for i, variable in enumerate(weights)}
+        for variable, slots in self.slots.items():
+            for name, slot in slots.items():
+                found[f"optimizer/{places[variable]}/{name}"] = slot.numpy()
+        return found
+
+    def load(self, tensors: dict[str, np.ndarray], weights: Sequence[Variable], optimizer: Any) -> None:
+        """Take over what `tensors` gave."""
+        self.counters.assign(tensors["counters"])
+        given = {key: array for key, array in tensors.items() if key.startswith("optimizer/")}
+        if not given:
+            return
+        self.prepare([v for i, v in enumerate(weights) if any(key.startswith(f"optimizer/{i}/") for key in given)], optimizer)
+        for key, array in given.items():
+            _, place, name = key.split("/", 2)
+            slots = self.slots.get(weights[int(place)], {})
+            if name not in slots or slots[name].shape != array.shape:
+                raise ModelFileError(f"optimizer state {key!r} of shape {list(array.shape)} does not belong to this model and optimizer")
+            slots[name].assign(array)
+
+
+def _slot(variable: Variable, name: str, fill: float) -> Variable:
+    slot = Variable(variable.shape, variable.dtype, 0.0, f"{variable.name}/{name}", trainable=False, layout=variable.layout)
+    if fill:
+        slot.assign(np.full(variable.shape, fill))
+    return slot

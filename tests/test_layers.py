@@ -1,0 +1,500 @@
+"""Layers on arrays, on symbols and in a traced graph: values, shapes, weights, configurations, errors."""
+
+import numpy as np
+import pytest
+
+import nnfast.random
+from nnfast import activations, layers, ops, reference, regularizers, serialization
+from nnfast.errors import DataError, NnfastError, ShapeError, UnknownNameError
+from nnfast.graph.ir import Graph
+from nnfast.graph.trace import tracing
+from nnfast.layers.symbol import Symbol
+from nnfast.variable import Variable
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(4, 6)).astype("float32")
+IMAGES = RNG.normal(size=(2, 3, 4, 5)).astype("float32")
+
+
+def traced(layer, shapes, training=False, dtype="float32"):
+    """The graph and output of a layer on inputs of these shapes (batch included)."""
+    graph = Graph()
+    with tracing(graph, training, Variable((8,), "int64", name="counters")) as trace:
+        inputs = [graph.input(shape, dtype) for shape in shapes]
+        output = layer(inputs if len(inputs) > 1 else inputs[0])
+    return graph, output, trace
+
+
+def ops_of(graph):
+    return [node.op.name for node in graph.nodes]
+
+
+# Dense
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (1, 6), (0, 6), (2, 3, 6), (2, 1, 3, 6)])
+def test_dense(shape: tuple[int, ...]) -> None:
+    x = RNG.normal(size=shape).astype("float32")
+    layer = layers.Dense(3, activation="tanh", bias_initializer="normal")
+    y = layer(x)
+    kernel, bias = layer.get_weights()
+    assert (kernel.shape, bias.shape) == ((6, 3), (3,))
+    np.testing.assert_allclose(y, np.tanh(x.astype(float) @ kernel + bias), rtol=2e-5, atol=2e-6)
+    assert y.shape == (*shape[:-1], 3)
+
+
+def test_dense_without_bias_and_in_float64() -> None:
+    layer = layers.Dense(2, use_bias=False, dtype="float64")
+    y = layer(X.astype("float64"))
+    assert y.dtype == "float64"
+    (kernel,) = layer.get_weights()
+    np.testing.assert_allclose(y, X.astype("float64") @ kernel, rtol=1e-13)
+
+
+def test_dense_kernel_is_stored_in_panels() -> None:
+    layer = layers.Dense(2)
+    layer(X)
+    assert [(weight.name.split("/")[-1], weight.layout) for weight in layer.weights] == [
+        ("kernel", "panel"),
+        ("bias", "row"),
+    ]
+
+
+def test_dense_regularizers_stand_on_the_weights() -> None:
+    layer = layers.Dense(2, kernel_regularizer="l2", bias_regularizer=regularizers.L1(0.5), activity_regularizer="l1")
+    layer(X)
+    assert [weight.regularizer.get_config() for weight in layer.weights] == [{"l2": 0.01}, {"l1": 0.5}]
+    _, _, trace = traced(layer, [(4, 6)])
+    assert len(trace.losses) == 1
+
+
+@pytest.mark.parametrize("units", [0, -3, 2.5, "8", None, True])
+def test_dense_refuses_units(units) -> None:
+    with pytest.raises(ValueError, match=r"Dense\(units=.*\): units must be a positive integer"):
+        layers.Dense(units)
+
+
+def test_dense_refuses_other_inputs() -> None:
+    layer = layers.Dense(2)
+    layer(X)
+    with pytest.raises(ShapeError, match="expected 6 features"):
+        layer(X[:, :5])
+    with pytest.raises(ShapeError, match="features"):
+        layers.Dense(2)(np.zeros(3, "float32"))
+    with pytest.raises(UnknownNameError, match="did you mean 'relu'"):
+        layers.Dense(2, activation="rleu")
+    with pytest.raises(UnknownNameError, match="initializer 'glorot'"):
+        layers.Dense(2, kernel_initializer="glorot")
+
+
+# Activations
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
+    "sigmoid": sigmoid,
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "tanh": np.tanh,
+    "silu": lambda x: x * sigmoid(x),
+    "swish": lambda x: x * sigmoid(x),
+    "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+    "softplus": lambda x: np.log1p(np.exp(x)),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
+    "exponential": np.exp,
+    "linear": lambda x: x,
+    "softmax": lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True),
+    "log_softmax": lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True)),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_by_name(name: str) -> None:
+    x = (3 * X).astype("float64")
+    np.testing.assert_allclose(activations.get(name)(x), ACTIVATIONS[name](x), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(layers.Activation(name)(3 * X), ACTIVATIONS[name](x), rtol=1e-5, atol=1e-6)
+    assert activations.deserialize(activations.serialize(activations.get(name))) is activations.get(name)
+
+
+def test_gelu() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = (3 * X).astype("float64")
+    for approximate in (False, True):
+        peer = torch.nn.functional.gelu(torch.from_numpy(x), approximate="tanh" if approximate else "none")
+        np.testing.assert_allclose(activations.gelu(x, approximate), peer.numpy(), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1])
+@pytest.mark.parametrize("maximum", [None, 6, 1.5])
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_relu_with_settings(slope: float, maximum: float | None, threshold: float) -> None:
+    x = np.array([[-np.inf, -2.0, -0.0, 0.5, 1.0, 1.2, 5.0, 7.0, np.inf, np.nan]])
+    with np.errstate(invalid="ignore"):
+        below = slope * (x - threshold) if slope else np.zeros_like(x)
+    expected = np.where(x < threshold, below, np.minimum(x, np.inf if maximum is None else maximum))
+    np.testing.assert_array_equal(activations.relu(x, slope, maximum, threshold), expected)
+    layer = layers.ReLU(maximum, slope, threshold)
+    np.testing.assert_allclose(layer(x.astype("float32")), expected, rtol=1e-6)
+
+
+def test_layers_with_settings() -> None:
+    np.testing.assert_allclose(layers.LeakyReLU()(X), np.where(X > 0, X, 0.3 * X), rtol=1e-6)
+    np.testing.assert_allclose(layers.ELU(2.0)(X), np.where(X > 0, X, 2 * np.expm1(X)), rtol=1e-5)
+    np.testing.assert_allclose(layers.Softmax(axis=0)(X), np.exp(X) / np.exp(X).sum(0), rtol=1e-5)
+
+
+def test_prelu_and_its_shared_axes() -> None:
+    layer = layers.PReLU(alpha_initializer="normal")
+    y = layer(X)
+    (alpha,) = layer.get_weights()
+    assert alpha.shape == (6,)
+    np.testing.assert_allclose(y, np.where(X > 0, X, alpha * X), rtol=1e-6)
+    shared = layers.PReLU(shared_axes=[1, 2])
+    shared(IMAGES)
+    assert shared.get_weights()[0].shape == (1, 1, 5)
+    with pytest.raises(ShapeError, match="shared axis 4"):
+        layers.PReLU(shared_axes=4)(IMAGES)
+
+
+# Dropout and noise
+
+
+def test_random_layers_do_nothing_outside_training() -> None:
+    for layer in (layers.Dropout(0.5), layers.GaussianNoise(1.0), layers.ActivityRegularization(0.1)):
+        np.testing.assert_array_equal(layer(X), X)
+        graph, output, _ = traced(layer, [(4, 6)])
+        assert output is graph.inputs[0]
+
+
+def test_random_layers_in_training() -> None:
+    for layer, op in ((layers.Dropout(0.5), "dropout"), (layers.GaussianNoise(1.0), "random_normal")):
+        graph, output, _ = traced(layer, [(4, 6)], training=True)
+        assert op in ops_of(graph)
+        assert output.shape == (4, 6)
+    for layer in (layers.Dropout(0.0), layers.GaussianNoise(0.0)):
+        assert ops_of(traced(layer, [(4, 6)], training=True)[0]) == []
+
+
+def test_what_random_layers_draw() -> None:
+    x = np.ones((200, 300), "float32")
+
+    def drawn(layer):
+        graph, output, _ = traced(layer, [x.shape], training=True)
+        graph.outputs = [output]
+        return reference.run(graph, [x])[0][0]
+
+    y = drawn(layers.Dropout(0.25, seed=1))
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert (y == 0).mean() == pytest.approx(0.25, abs=0.01)
+    rows = drawn(layers.Dropout(0.25, noise_shape=(None, 1), seed=1))
+    assert (rows == rows[:, :1]).all()
+    assert (drawn(layers.Dropout(1.0)) == 0).all()
+    noise = drawn(layers.GaussianNoise(0.5, seed=2)) - 1
+    assert noise.mean() == pytest.approx(0, abs=0.01)
+    assert noise.std() == pytest.approx(0.5, rel=0.02)
+
+
+def test_dropout_with_a_noise_shape() -> None:
+    graph, output, _ = traced(layers.Dropout(0.5, noise_shape=(None, 1)), [(4, 6)], training=True)
+    mask = next(node.output for node in graph.nodes if node.op.name == "dropout")
+    assert (mask.shape, output.shape) == ((4, 1), (4, 6))
+    with pytest.raises(ShapeError, match="noise_shape"):
+        traced(layers.Dropout(0.5, noise_shape=(None, 2)), [(4, 6)], training=True)
+
+
+def test_random_streams_follow_order_or_seed() -> None:
+    nnfast.random.set_random_seed(1)
+    first = [layers.Dropout(0.5).stream, layers.GaussianNoise(1.0).stream]
+    nnfast.random.set_random_seed(1)
+    assert [layers.Dropout(0.5).stream, layers.GaussianNoise(1.0).stream] == first
+    assert len(set(first)) == 2
+    assert layers.Dropout(0.5, seed=9).stream == layers.Dropout(0.1, seed=9).stream not in first
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
+def test_dropout_refuses_rates(rate: float) -> None:
+    with pytest.raises(ValueError, match="rate="):
+        layers.Dropout(rate)
+
+
+# Shapes
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        (layers.Flatten(), (2, 3, 4, 5), (2, 60)),
+        (layers.Flatten(), (2,), (2, 1)),
+        (layers.Flatten(), (0, 3, 4), (0, 12)),
+        (layers.Reshape((6, 10)), (2, 3, 4, 5), (2, 6, 10)),
+        (layers.Reshape((-1, 10)), (2, 3, 4, 5), (2, 6, 10)),
+        (layers.Reshape((-1,)), (0, 3, 4), (0, 12)),
+        (layers.Permute((3, 1, 2)), (2, 3, 4, 5), (2, 5, 3, 4)),
+        (layers.Identity(), (2, 3), (2, 3)),
+    ],
+)
+def test_shape_layers(layer, shape, expected) -> None:
+    x = np.arange(np.prod(shape), dtype="float32").reshape(shape)
+    y = layer(x)
+    assert y.shape == expected
+    reference = x.transpose(0, *layer.dims) if isinstance(layer, layers.Permute) else x.reshape(expected)
+    np.testing.assert_array_equal(y, reference)
+    assert traced(layer, [shape])[1].shape == expected
+    assert layer(Symbol((None, *shape[1:]), "float32", "x")).shape == (None, *expected[1:])
+
+
+def test_shape_layers_refuse_what_does_not_fit() -> None:
+    with pytest.raises(ShapeError, match=r"reshape.*12 elements.*\(5,\)"):
+        layers.Reshape((5,), name="reshape")(np.zeros((2, 3, 4), "float32"))
+    with pytest.raises(ShapeError, match="target_shape"):
+        layers.Reshape((5, -1))(np.zeros((2, 3, 4), "float32"))
+    with pytest.raises(ValueError, match="at most one -1"):
+        layers.Reshape((-1, -1))
+    with pytest.raises(ValueError, match="each of 1 to 2 once"):
+        layers.Permute((0, 1))
+    with pytest.raises(ShapeError, match="dims"):
+        layers.Permute((2, 1))(IMAGES)
+
+
+# Merging
+
+
+A, B, D = (RNG.normal(size=(3, 4)).astype("float32") for _ in range(3))
+MERGES = {
+    "add": A + B + D,
+    "multiply": A * B * D,
+    "average": (A + B + D) / 3,
+    "maximum": np.maximum(np.maximum(A, B), D),
+    "minimum": np.minimum(np.minimum(A, B), D),
+    "concatenate": np.concatenate([A, B, D], -1),
+}
+
+
+@pytest.mark.parametrize("name", MERGES)
+def test_merging(name: str) -> None:
+    layer = getattr(layers, name.capitalize())()
+    np.testing.assert_allclose(layer([A, B, D]), MERGES[name], rtol=1e-6)
+    np.testing.assert_allclose(getattr(layers, name)([A, B, D]), MERGES[name], rtol=1e-6)
+    symbols = [Symbol((None, 4), "float32", letter) for letter in "abd"]
+    assert layer(symbols).shape == (None, MERGES[name].shape[1])
+
+
+def test_subtract_takes_two() -> None:
+    np.testing.assert_array_equal(layers.Subtract()([A, B]), A - B)
+    with pytest.raises(ShapeError, match="exactly two"):
+        layers.Subtract()([A, B, D])
+
+
+def test_merging_broadcasts_after_the_batch() -> None:
+    y = layers.Add()([IMAGES, IMAGES[:, 0, 0, :]])
+    np.testing.assert_allclose(y, IMAGES + IMAGES[:, 0, 0][:, None, None, :])
+    np.testing.assert_allclose(layers.Multiply()([A, A[:, :1]]), A * A[:, :1])
+
+
+def test_merging_refuses_what_does_not_fit() -> None:
+    for make in (layers.Add, layers.Multiply, layers.Maximum):
+        with pytest.raises(ShapeError, match=r"\(3, 4\), \(3, 2\)"):
+            make()([A, A[:, :2]])
+        with pytest.raises(ShapeError, match="at least two"):
+            make()([A])
+    with pytest.raises(ShapeError, match="cannot be joined"):
+        layers.Concatenate()([A, A[:2]])
+    with pytest.raises(ShapeError, match="cannot be joined"):
+        layers.Concatenate(axis=5)([A, A])
+    np.testing.assert_array_equal(layers.Concatenate(axis=1)([IMAGES, IMAGES[:, :1]]).shape, (2, 4, 4, 5))
+
+
+# Preprocessing
+
+
+def test_rescaling() -> None:
+    bytes_ = np.array([[0, 51, 255]], np.uint8)
+    y = layers.Rescaling(1 / 255, offset=-0.5)(bytes_)
+    assert y.dtype == "float32"
+    np.testing.assert_allclose(y, [[-0.5, -0.3, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(layers.Rescaling([1.0, 2.0], [3.0, 4.0])(np.ones((1, 2), "float32")), [[4.0, 6.0]])
+
+
+def moments(x, axes):
+    x = x.astype(float)
+    return x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("axis", "summed"), [(-1, (0, 1, 2)), (3, (0, 1, 2)), (1, (0, 2, 3)), ((1, -1), (0, 2)), (None, (0, 1, 2, 3))]
+)
+def test_normalization_adapts(axis, summed) -> None:
+    x = (1000 + 3 * RNG.normal(size=(50, 3, 4, 5))).astype("float32")
+    layer = layers.Normalization(axis=axis)
+    layer.adapt(x)
+    mean, variance = moments(x, summed)
+    np.testing.assert_allclose(layer.get_weights()[0], np.squeeze(mean, summed), rtol=1e-6)
+    np.testing.assert_allclose(layer.get_weights()[1], np.squeeze(variance, summed), rtol=1e-5)
+    np.testing.assert_allclose(layer(x), (x - mean) / np.sqrt(variance), atol=1e-3)
+    assert layer.trainable_weights == []
+
+
+def test_normalization_of_long_data_and_of_batches_is_the_same() -> None:
+    x = RNG.normal(size=(10_000, 2)) * [1, 1e3] + [5, -1e4]
+    whole, parts = layers.Normalization(), layers.Normalization()
+    whole.adapt(x)
+    parts.adapt(x[start : start + 700] for start in range(0, len(x), 700))
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+    np.testing.assert_allclose(whole.get_weights()[1], x.var(0), rtol=1e-6)
+
+
+def test_normalization_with_given_moments_and_back() -> None:
+    layer = layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0])
+    x = np.array([[3.0, 5.0]], "float32")
+    np.testing.assert_allclose(layer(x), [[1.0, 1.0]])
+    np.testing.assert_allclose(layers.Normalization(mean=1.0, variance=4.0, invert=True)(layer(x)), [[3.0, 3.0]])
+    with pytest.raises(ValueError, match="given to the constructor"):
+        layer.adapt(x)
+
+
+def test_normalization_of_a_constant_feature_is_finite() -> None:
+    layer = layers.Normalization()
+    layer.adapt(np.array([[1.0, 2.0], [1.0, 4.0]], "float32"))
+    np.testing.assert_allclose(layer(np.array([[1.0, 2.0]], "float32")), [[0.0, -1.0]])
+
+
+def test_normalization_refuses() -> None:
+    with pytest.raises(DataError, match="empty"):
+        layers.Normalization().adapt(np.zeros((0, 3)))
+    with pytest.raises(ValueError, match="both or neither"):
+        layers.Normalization(mean=1.0)
+    with pytest.raises(ShapeError, match="axis 0"):
+        layers.Normalization(axis=0).adapt(X)
+
+
+# Lambda, configurations
+
+
+def doubled(x, factor=2.0):
+    return ops.multiply(x, factor)
+
+
+def test_lambda() -> None:
+    layer = layers.Lambda(doubled, arguments={"factor": 3.0})
+    np.testing.assert_allclose(layer(X), 3 * X)
+    with serialization.custom_objects({"doubled": doubled}):
+        again = serialization.deserialize("layer", serialization.serialize(layer))
+    np.testing.assert_allclose(again(X), 3 * X)
+    with pytest.raises(UnknownNameError, match="doubled"):
+        serialization.deserialize("layer", serialization.serialize(layer))
+    with pytest.raises(ValueError, match="cannot be saved"):
+        layers.Lambda(lambda x: x).get_config()
+    with pytest.raises(TypeError, match="function over nnfast.ops"):
+        layers.Lambda(3)
+
+
+CONFIGURED = [
+    layers.Dense(
+        3, "relu", False, "he_normal", kernel_regularizer="l2", activity_regularizer="l1", name="d", trainable=False
+    ),
+    layers.Dense(3, dtype="float64"),
+    layers.Activation("softmax"),
+    layers.ReLU(6.0, 0.1, 0.2),
+    layers.LeakyReLU(0.1),
+    layers.PReLU("ones", "l2", [1]),
+    layers.ELU(0.5),
+    layers.Softmax(1),
+    layers.Dropout(0.3, (None, 1), 4),
+    layers.GaussianNoise(0.3, 4),
+    layers.ActivityRegularization(0.1, 0.2),
+    layers.Flatten(),
+    layers.Reshape((2, -1)),
+    layers.Permute((2, 1)),
+    layers.Identity(),
+    layers.Add(),
+    layers.Subtract(),
+    layers.Multiply(),
+    layers.Average(),
+    layers.Maximum(),
+    layers.Minimum(),
+    layers.Concatenate(1),
+    layers.Rescaling([0.5, 2.0], 1.0),
+    layers.Normalization(None, 1.0, np.float32(2.0), True),
+]
+
+
+@pytest.mark.parametrize("layer", CONFIGURED, ids=lambda layer: layer.name)
+def test_configuration_gives_the_same_layer_again(layer) -> None:
+    import json
+
+    data = serialization.serialize(layer)
+    again = serialization.deserialize("layer", json.loads(json.dumps(data)))
+    assert type(again) is type(layer)
+    assert serialization.serialize(again) == data
+    assert again.name == layer.name
+
+
+def test_every_layer_is_registered_and_configured() -> None:
+    abstract = {"Layer", "Lambda"}
+    exported = {name for name in layers.__all__ if name[0].isupper()} - abstract
+    assert exported == {type(layer).__name__ for layer in CONFIGURED} - {"Input"} | (exported & {"Input"})
+    for name in exported - {"Input"}:
+        assert serialization.lookup("layer", name) is getattr(layers, name)
+
+
+# Own layers
+
+
+def test_a_layer_of_ones_own_can_be_registered_and_is_not_mistaken() -> None:
+    @serialization.register("layer")
+    class Scaled(layers.Layer):
+        def __init__(self, factor, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = factor
+
+        def call(self, inputs):
+            return inputs * self.factor
+
+        def get_config(self):
+            return {**super().get_config(), "factor": self.factor}
+
+    again = serialization.deserialize("layer", serialization.serialize(Scaled(3.0)))
+    np.testing.assert_allclose(again(X), 3 * X)
+    with pytest.raises(ValueError, match="taken"):
+        serialization.register("layer")(type("Dense", (layers.Layer,), {}))
+    with pytest.raises(UnknownNameError, match="did you mean 'dense'"):
+        serialization.get("layer", {"class_name": "Dens", "config": {}})
+
+
+def test_errors_of_layers_are_nnfast_errors() -> None:
+    for call in (lambda: layers.Add()([A]), lambda: layers.Dense(2)(np.zeros(3))):
+        with pytest.raises(NnfastError):
+            call()
+
+
+# Regularizers
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_regularizers(dtype: str) -> None:
+    x = X.astype(dtype)
+    for regularizer, l1, l2 in (
+        (regularizers.L1(0.5), 0.5, 0.0),
+        (regularizers.L2(0.25), 0.0, 0.25),
+        (regularizers.L1L2(0.5, 0.25), 0.5, 0.25),
+        (regularizers.L1L2(), 0.0, 0.0),
+        (regularizers.get("l1_l2"), 0.0, 0.0),
+        (regularizers.get({"class_name": "L2", "config": {"l2": 2.0}}), 0.0, 2.0),
+    ):
+        expected = l1 * np.abs(x).sum() + l2 * (x**2).sum()
+        assert float(regularizer(x)) == pytest.approx(expected, rel=1e-5)
+        again = regularizers.deserialize(regularizers.serialize(regularizer))
+        assert again.get_config() == regularizer.get_config()
+    with pytest.raises(ValueError, match="l2=-1"):
+        regularizers.L2(-1)
+    with pytest.raises(TypeError, match="regularizer=3"):
+        regularizers.get(3)
