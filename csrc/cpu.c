@@ -12,8 +12,8 @@ typedef struct feature {
 } feature;
 
 static const feature avx2_features[] = {
-    {1, 2, 12, "the processor lacks FMA"},    {1, 2, 29, "the processor lacks F16C"},
-    {7, 1, 5, "the processor lacks AVX2"},    {7, 1, 3, "the processor lacks BMI1"},
+    {1, 2, 12, "the processor lacks FMA"}, {1, 2, 29, "the processor lacks F16C"},
+    {7, 1, 5, "the processor lacks AVX2"}, {7, 1, 3, "the processor lacks BMI1"},
     {7, 1, 8, "the processor lacks BMI2"},
 };
 static const feature avx512_features[] = {

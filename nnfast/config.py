@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,12 @@ def get_num_threads() -> int:
     """How many threads the next call may use."""
     if _threads is not None:
         return _threads
+    return _default_threads()
+
+
+@cache
+def _default_threads() -> int:
+    """Looked up once: it reads files of the operating system."""
     return default_thread_count()[0] if openmp_version() else 1
 
 

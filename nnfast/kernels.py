@@ -12,22 +12,51 @@ import numpy as np
 
 from nnfast import ops
 from nnfast.errors import DtypeError, ShapeError
+from nnfast.graph import trace
+from nnfast.graph.ir import Graph
 from nnfast.ops.registry import OPS
+from nnfast.plan.eager import converted, compute
 
 ELEMENTWISE = tuple(name for name, op in OPS.items() if op.function is not None)
+
+
+def _check_out(name: str, out: np.ndarray | None, shape: tuple[int, ...], dtype: str) -> None:
+    if out is None:
+        return
+    if not isinstance(out, np.ndarray):
+        raise DtypeError(f"{name}(out=...): expected a NumPy array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ShapeError(f"{name}(out=...): expected shape {list(shape)}, got {list(out.shape)}")
+    if out.dtype != dtype:
+        raise DtypeError(f"{name}(out=...): expected dtype {dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise DtypeError(f"{name}(out=...): the array is read-only")
+
+
+def _apply(name: str, operands: tuple[Any, ...], attributes: dict[str, Any], out: np.ndarray | None) -> Any:
+    """The op of this name on arrays; the result is computed in `out` where it is given and does not overlap an operand."""
+    if out is None:
+        return compute(OPS[name], operands, attributes)
+    if isinstance(out, np.ndarray) and out.flags.c_contiguous and not any(np.may_share_memory(out, x) for x in operands if isinstance(x, np.ndarray)):
+        shape, dtype = _spec(name, operands, attributes)
+        _check_out(name, out, shape, dtype)
+        return compute(OPS[name], operands, attributes, out)
+    return _give(compute(OPS[name], operands, attributes), out, name)
+
+
+def _spec(name: str, operands: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of the result, by the op's own rule."""
+    graph = Graph()
+    arrays = converted(OPS[name], operands)
+    values = [graph.input(a.shape, str(a.dtype)) for a in arrays]
+    result = trace.add(graph, OPS[name], values, attributes)[0]
+    return result.shape, result.dtype
 
 
 def _give(result: np.ndarray, out: np.ndarray | None, name: str) -> np.ndarray:
     if out is None:
         return result
-    if not isinstance(out, np.ndarray):
-        raise DtypeError(f"{name}(out=...): expected a NumPy array, got {type(out).__name__}")
-    if out.shape != result.shape:
-        raise ShapeError(f"{name}(out=...): expected shape {list(result.shape)}, got {list(out.shape)}")
-    if out.dtype != result.dtype:
-        raise DtypeError(f"{name}(out=...): expected dtype {result.dtype}, got {out.dtype}")
-    if not out.flags.writeable:
-        raise DtypeError(f"{name}(out=...): the array is read-only")
+    _check_out(name, out, result.shape, str(result.dtype))
     out[...] = result
     return out
 
@@ -40,6 +69,8 @@ def matmul(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]]).tolist()
     [[11.0]]
     """
+    if np.ndim(a) == 2 and np.ndim(b) == 2:
+        return _apply("matmul", (a, b), {"transpose_a": False, "transpose_b": False}, out)
     return _give(ops.matmul(np.asarray(a), np.asarray(b)), out, "matmul")
 
 
@@ -103,7 +134,7 @@ def _elementwise(name: str) -> Any:
         missing = [parameter for parameter in op.parameters if parameter not in given]
         if missing or len(operands) != len(op.inputs):
             raise DtypeError(f"{name}: expected {', '.join(op.inputs)}{''.join(f', {p}=' for p in op.parameters)}, got {len(operands)} arrays and {sorted(parameters)}")
-        return _give(ops.call(name, *(np.asarray(x) for x in operands), **given), out, name)
+        return _apply(name, operands, given, out)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{op.formula}. Arrays: {', '.join(op.inputs)}; NumPy's broadcasting."

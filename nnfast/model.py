@@ -296,10 +296,15 @@ class Model(Layer):
         arrays[:] = shaped
         return need_compiled(self._compiled, kind).step(kind, signature)
 
-    def predict_arrays(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Outputs for one batch of arrays."""
+    def predict_arrays(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+        """Outputs for one batch of arrays, in `out` where it is given."""
         self._connect(arrays)
-        return self._predict.run(arrays)
+        return self._predict.run(arrays, out)
+
+    def empty_outputs(self, arrays: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
+        """Arrays for the outputs of so many rows."""
+        self._connect(arrays)
+        return [np.empty((rows, *[n or 0 for n in shape[1:]]), dtype) for shape, dtype in self.output_specs]
 
     def pack_outputs(self, outputs: list[np.ndarray]) -> Any:
         """One array, or a list where the model has several outputs."""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import nnfast.random
-from nnfast import activations, layers, ops, reference, regularizers, serialization
-from nnfast.errors import DataError, NnfastError, ShapeError, UnknownNameError
+from nnfast import layers, ops, reference, regularizers, serialization
+from nnfast.errors import NnfastError, ShapeError, UnknownNameError
 from nnfast.graph.ir import Graph
 from nnfast.graph.trace import tracing
 from nnfast.layers.symbol import Symbol
@@ -87,62 +87,7 @@ def test_dense_refuses_other_inputs() -> None:
         layers.Dense(2, kernel_initializer="glorot")
 
 
-# Activations
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-ACTIVATIONS = {
-    "relu": lambda x: np.maximum(x, 0),
-    "relu6": lambda x: np.clip(x, 0, 6),
-    "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
-    "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
-    "sigmoid": sigmoid,
-    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
-    "tanh": np.tanh,
-    "silu": lambda x: x * sigmoid(x),
-    "swish": lambda x: x * sigmoid(x),
-    "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-    "softplus": lambda x: np.log1p(np.exp(x)),
-    "softsign": lambda x: x / (1 + np.abs(x)),
-    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
-    "exponential": np.exp,
-    "linear": lambda x: x,
-    "softmax": lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True),
-    "log_softmax": lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True)),
-}
-
-
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_by_name(name: str) -> None:
-    x = (3 * X).astype("float64")
-    np.testing.assert_allclose(activations.get(name)(x), ACTIVATIONS[name](x), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(layers.Activation(name)(3 * X), ACTIVATIONS[name](x), rtol=1e-5, atol=1e-6)
-    assert activations.deserialize(activations.serialize(activations.get(name))) is activations.get(name)
-
-
-def test_gelu() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    x = (3 * X).astype("float64")
-    for approximate in (False, True):
-        peer = torch.nn.functional.gelu(torch.from_numpy(x), approximate="tanh" if approximate else "none")
-        np.testing.assert_allclose(activations.gelu(x, approximate), peer.numpy(), rtol=1e-10, atol=1e-14)
-
-
-@pytest.mark.parametrize("slope", [0.0, 0.1])
-@pytest.mark.parametrize("maximum", [None, 6, 1.5])
-@pytest.mark.parametrize("threshold", [0.0, 1.0])
-def test_relu_with_settings(slope: float, maximum: float | None, threshold: float) -> None:
-    x = np.array([[-np.inf, -2.0, -0.0, 0.5, 1.0, 1.2, 5.0, 7.0, np.inf, np.nan]])
-    with np.errstate(invalid="ignore"):
-        below = slope * (x - threshold) if slope else np.zeros_like(x)
-    expected = np.where(x < threshold, below, np.minimum(x, np.inf if maximum is None else maximum))
-    np.testing.assert_array_equal(activations.relu(x, slope, maximum, threshold), expected)
-    layer = layers.ReLU(maximum, slope, threshold)
-    np.testing.assert_allclose(layer(x.astype("float32")), expected, rtol=1e-6)
+# Activations with settings
 
 
 def test_layers_with_settings() -> None:
@@ -312,70 +257,6 @@ def test_merging_refuses_what_does_not_fit() -> None:
     np.testing.assert_array_equal(layers.Concatenate(axis=1)([IMAGES, IMAGES[:, :1]]).shape, (2, 4, 4, 5))
 
 
-# Preprocessing
-
-
-def test_rescaling() -> None:
-    bytes_ = np.array([[0, 51, 255]], np.uint8)
-    y = layers.Rescaling(1 / 255, offset=-0.5)(bytes_)
-    assert y.dtype == "float32"
-    np.testing.assert_allclose(y, [[-0.5, -0.3, 0.5]], rtol=1e-6)
-    np.testing.assert_allclose(layers.Rescaling([1.0, 2.0], [3.0, 4.0])(np.ones((1, 2), "float32")), [[4.0, 6.0]])
-
-
-def moments(x, axes):
-    x = x.astype(float)
-    return x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
-
-
-@pytest.mark.parametrize(
-    ("axis", "summed"), [(-1, (0, 1, 2)), (3, (0, 1, 2)), (1, (0, 2, 3)), ((1, -1), (0, 2)), (None, (0, 1, 2, 3))]
-)
-def test_normalization_adapts(axis, summed) -> None:
-    x = (1000 + 3 * RNG.normal(size=(50, 3, 4, 5))).astype("float32")
-    layer = layers.Normalization(axis=axis)
-    layer.adapt(x)
-    mean, variance = moments(x, summed)
-    np.testing.assert_allclose(layer.get_weights()[0], np.squeeze(mean, summed), rtol=1e-6)
-    np.testing.assert_allclose(layer.get_weights()[1], np.squeeze(variance, summed), rtol=1e-5)
-    np.testing.assert_allclose(layer(x), (x - mean) / np.sqrt(variance), atol=1e-3)
-    assert layer.trainable_weights == []
-
-
-def test_normalization_of_long_data_and_of_batches_is_the_same() -> None:
-    x = RNG.normal(size=(10_000, 2)) * [1, 1e3] + [5, -1e4]
-    whole, parts = layers.Normalization(), layers.Normalization()
-    whole.adapt(x)
-    parts.adapt(x[start : start + 700] for start in range(0, len(x), 700))
-    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
-    np.testing.assert_allclose(whole.get_weights()[1], x.var(0), rtol=1e-6)
-
-
-def test_normalization_with_given_moments_and_back() -> None:
-    layer = layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0])
-    x = np.array([[3.0, 5.0]], "float32")
-    np.testing.assert_allclose(layer(x), [[1.0, 1.0]])
-    np.testing.assert_allclose(layers.Normalization(mean=1.0, variance=4.0, invert=True)(layer(x)), [[3.0, 3.0]])
-    with pytest.raises(ValueError, match="given to the constructor"):
-        layer.adapt(x)
-
-
-def test_normalization_of_a_constant_feature_is_finite() -> None:
-    layer = layers.Normalization()
-    layer.adapt(np.array([[1.0, 2.0], [1.0, 4.0]], "float32"))
-    np.testing.assert_allclose(layer(np.array([[1.0, 2.0]], "float32")), [[0.0, -1.0]])
-
-
-def test_normalization_refuses() -> None:
-    with pytest.raises(DataError, match="empty"):
-        layers.Normalization().adapt(np.zeros((0, 3)))
-    with pytest.raises(ValueError, match="both or neither"):
-        layers.Normalization(mean=1.0)
-    with pytest.raises(ShapeError, match="axis 0"):
-        layers.Normalization(axis=0).adapt(X)
-
-
 # Lambda, configurations
 
 
@@ -474,27 +355,3 @@ def test_errors_of_layers_are_nnfast_errors() -> None:
     for call in (lambda: layers.Add()([A]), lambda: layers.Dense(2)(np.zeros(3))):
         with pytest.raises(NnfastError):
             call()
-
-
-# Regularizers
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_regularizers(dtype: str) -> None:
-    x = X.astype(dtype)
-    for regularizer, l1, l2 in (
-        (regularizers.L1(0.5), 0.5, 0.0),
-        (regularizers.L2(0.25), 0.0, 0.25),
-        (regularizers.L1L2(0.5, 0.25), 0.5, 0.25),
-        (regularizers.L1L2(), 0.0, 0.0),
-        (regularizers.get("l1_l2"), 0.0, 0.0),
-        (regularizers.get({"class_name": "L2", "config": {"l2": 2.0}}), 0.0, 2.0),
-    ):
-        expected = l1 * np.abs(x).sum() + l2 * (x**2).sum()
-        assert float(regularizer(x)) == pytest.approx(expected, rel=1e-5)
-        again = regularizers.deserialize(regularizers.serialize(regularizer))
-        assert again.get_config() == regularizer.get_config()
-    with pytest.raises(ValueError, match="l2=-1"):
-        regularizers.L2(-1)
-    with pytest.raises(TypeError, match="regularizer=3"):
-        regularizers.get(3)

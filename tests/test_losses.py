@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import nnfast
 from nnfast import losses, ops, serialization
 from nnfast.errors import LabelError, ShapeError, UnknownNameError
 
@@ -131,6 +132,31 @@ def test_against_torch(case: str) -> None:
     loss, y_true, y_pred, _ = CASES[case]
     expected = TORCH[case](torch.nn.functional, torch.from_numpy(y_pred), torch.from_numpy(y_true))
     assert float(loss(y_true, y_pred)) == pytest.approx(float(expected), rel=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradient_is_the_slope(case: str) -> None:
+    loss, y_true, y_pred, _ = CASES[case]
+    # Rows of probabilities are scaled to sum 1 inside the loss, so the slope is that of the loss itself, not of the formula.
+    values = nnfast.value_and_grad(lambda p: loss(y_true, p))
+    gradient = np.asarray(values(y_pred)[1][0])
+    step = 1e-6
+    for place in [(0, 0), (1, 3), (N - 1, C - 1)]:
+        above, below = y_pred.copy(), y_pred.copy()
+        above[place] += step
+        below[place] -= step
+        slope = (float(loss(y_true, above)) - float(loss(y_true, below))) / (2 * step)
+        assert gradient[place] == pytest.approx(slope, rel=1e-5, abs=1e-8), place
+
+
+@pytest.mark.parametrize("case", TORCH)
+def test_gradient_against_torch(case: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed; the slopes above were still tested")
+    loss, y_true, y_pred, _ = CASES[case]
+    tensor = torch.from_numpy(y_pred.copy()).requires_grad_()
+    TORCH[case](torch.nn.functional, tensor, torch.from_numpy(y_true)).backward()
+    gradient = nnfast.value_and_grad(lambda p: loss(y_true, p))(y_pred)[1][0]
+    np.testing.assert_allclose(gradient, tensor.grad.numpy(), rtol=1e-9, atol=1e-13)
 
 
 @pytest.mark.parametrize(

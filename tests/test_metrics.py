@@ -16,7 +16,7 @@ BITS = RNG.integers(0, 2, N).astype(float)
 CHANCE = np.clip(0.5 * BITS + RNG.uniform(0, 0.6, N), 0, 1)
 REAL, REAL_TRUE = RNG.normal(size=(N, 2)), RNG.normal(size=(N, 2))
 WEIGHT = RNG.uniform(0, 2, N)
-RANKS = (SCORES > SCORES[np.arange(N), LABELS][:, None]).sum(1)
+RANKS = (SCORES[np.arange(N), LABELS][:, None] < SCORES).sum(1)
 
 
 def average(values, weight=None):
@@ -167,10 +167,10 @@ def test_auc_of_several_labels() -> None:
 
 def test_precision_and_recall_at_several_thresholds() -> None:
     levels = [0.2, 0.5, 0.9]
-    expected = [BITS[CHANCE > level].mean() if (CHANCE > level).any() else 0.0 for level in levels]
+    expected = [BITS[level < CHANCE].mean() if (level < CHANCE).any() else 0.0 for level in levels]
     np.testing.assert_allclose(metrics.Precision(levels)(BITS, CHANCE), expected)
     np.testing.assert_allclose(
-        metrics.Recall(levels)(BITS, CHANCE), [((CHANCE > t) * BITS).sum() / BITS.sum() for t in levels]
+        metrics.Recall(levels)(BITS, CHANCE), [((t < CHANCE) * BITS).sum() / BITS.sum() for t in levels]
     )
 
 

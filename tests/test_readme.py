@@ -59,3 +59,13 @@ def test_folders():
         for path in name.split("` `"):
             if path.startswith(("nnfast/", "csrc/", "tests/", "bench/")):
                 assert (ROOT / path).exists(), path
+
+
+def test_eight_stops():
+    section = README.split("## One number")[1].split("##")[0]
+    stops = re.findall(r"^\| `([^|]*)` \| `([^|]*)` \|", section, re.MULTILINE)
+    assert len(stops) == 8
+    for name, path in stops:
+        source = (ROOT / path).read_text()
+        for word in re.findall(r'[\w"]+', name.split("(")[0].split(".")[-1]):
+            assert re.search(rf"\b{word}\b", source), f"{word} is not in {path}"

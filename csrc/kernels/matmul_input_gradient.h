@@ -3,8 +3,8 @@
  * Buffers: dx, dy, w in panels, operands of the epilogue. Sizes: M, N, K, row stride of dx, row stride of dy.
  *
  * w is read in its panels, as the operand that is broadcast; lanes lie over the batch. So dy is transposed before, and
- * each tile of dx on its way out. Loops, from the outside: blocks of the batch (dy packed, half of the second-level cache),
- * chunks of n, strips of k (w is streamed once per block), tiles of the batch. */
+ * each tile of dx on its way out. Loops, from the outside: blocks of the batch (dy packed, half of the second-level
+ * cache), chunks of n, strips of k (w is streamed once per block), tiles of the batch. */
 #ifndef NNF_MATMUL_INPUT_GRADIENT_H
 #define NNF_MATMUL_INPUT_GRADIENT_H
 
@@ -73,8 +73,8 @@ static void input_gradient_chunk(const input_gradient *g, range rows, range colu
 }
 
 /* The other way: transpose w into panels of its rows and multiply as in the forward product. It costs as much as about
- * ten rows of the batch; the lanes over a batch of a few rows would be mostly idle, and the transposition of dx costs more
- * where n is short. Same chains, same bits. */
+ * ten rows of the batch; the lanes over a batch of a few rows would be mostly idle, and the transposition of dx costs
+ * more where n is short. Same chains, same bits. */
 enum { FEW_LANES = NNF_REAL == 32 ? LANES / 4 : 0, TRANSPOSED_ELEMENTS = 2 * BLOCK_BYTES / (NNF_REAL / 8) };
 
 static int transposing_pays(int64_t rows, int64_t N) {

@@ -3,8 +3,8 @@
  * Buffers: y, x, w in panels, operands of the epilogue. Sizes: M, N, K, row stride of y, row stride of x.
  *
  * Loops, from the outside: blocks of rows (their part of x, packed, fills half of the second-level cache), chunks of k,
- * tiles of columns (w is streamed once per block of rows), strips of rows. Where rows or columns are few, x is read where
- * it lies. */
+ * tiles of columns (w is streamed once per block of rows), strips of rows. Where rows or columns are few, x is read
+ * where it lies. */
 #ifndef NNF_MATMUL_LINEAR_H
 #define NNF_MATMUL_LINEAR_H
 
@@ -14,7 +14,7 @@ typedef struct linear {
     const real *x, *w;
     int64_t N, K, ldy, ldx;
     int64_t w_begin; /* the column that the first panel of w begins with */
-    real *packed; /* strips of x: [strip][k][rows of the strip] */
+    real *packed;    /* strips of x: [strip][k][rows of the strip] */
 } linear;
 
 /* The strips of a tile of columns share out the next tile: strip i fetches line i of each of its rows. */

@@ -24,18 +24,17 @@
         t[r + (d)] = __builtin_shufflevector(a, b, NNF_EACH_LANE(NNF_HIGH, d));                                        \
     }
 
-NNF_INLINE void transpose(vec t[LANES]) {
+NNF_INLINE void transpose(vec t[LANES]){
 #if LANES > 8
     NNF_EXCHANGE(8)
 #endif
 #if LANES > 4
-    NNF_EXCHANGE(4)
+        NNF_EXCHANGE(4)
 #endif
 #if LANES > 2
-    NNF_EXCHANGE(2)
+            NNF_EXCHANGE(2)
 #endif
-    NNF_EXCHANGE(1)
-}
+                NNF_EXCHANGE(1)}
 
 /* Rows of t from x[rows, columns], at most LANES of both; what is missing is zero. */
 NNF_INLINE void load_block(vec t[LANES], const real *x, int64_t ldx, int64_t rows, int64_t columns) {
@@ -53,7 +52,8 @@ NNF_INLINE void load_block(vec t[LANES], const real *x, int64_t ldx, int64_t row
 enum { PACK_GROUPS = (NNF_PANEL + LANES - 1) / LANES };
 
 /* y[columns, width] = transpose of x[rows, columns], rows <= width <= 16, zero where x has no row. Whole vectors are
- * written, in ascending order, so that later ones repair what earlier ones spilled over: y needs LANES spare elements. */
+ * written, in ascending order, so that later ones repair what earlier ones spilled over: y needs LANES spare elements.
+ */
 static void pack_transposed(real *y, int64_t width, const real *x, int64_t ldx, int64_t rows, int64_t columns) {
     const int groups = (int)((width + LANES - 1) / LANES);
     for (int64_t c = 0; c < columns; c += LANES) {

@@ -3,11 +3,12 @@
 #define NNF_MATMUL_SHARE_H
 
 enum {
-    BLOCK_BYTES = 512 << 10,                                /* a packed operand, about half of the second-level cache */
-    BLOCK_ROWS = BLOCK_BYTES / NNF_CHUNK / (NNF_REAL / 8),  /* rows of one chunk that fill it */
-    FINISH_BYTES = 128 << 10,                               /* output that the epilogue finds in the cache */
-    NARROW = 4 * LANES,                                     /* columns for which packing rows of x does not pay */
-    FEW_BATCH = 64, /* below, threads divide the weight only: the same owner each time, so its part stays in its cache */
+    BLOCK_BYTES = 512 << 10,                               /* a packed operand, about half of the second-level cache */
+    BLOCK_ROWS = BLOCK_BYTES / NNF_CHUNK / (NNF_REAL / 8), /* rows of one chunk that fill it */
+    FINISH_BYTES = 128 << 10,                              /* output that the epilogue finds in the cache */
+    NARROW = 4 * LANES,                                    /* columns for which packing rows of x does not pay */
+    FEW_BATCH =
+        64, /* below, threads divide the weight only: the same owner each time, so its part stays in its cache */
 };
 
 typedef struct range {
@@ -41,7 +42,8 @@ static share share_of(int64_t rows, int64_t row_unit, int64_t columns, int64_t c
         int64_t best_cost = INT64_MAX;
         for (int down = 1; down <= threads; down++) {
             const int across = threads / down;
-            const range r = part_of(rows, row_unit, down - 1, down), c = part_of(columns, column_unit, across - 1, across);
+            const range r = part_of(rows, row_unit, down - 1, down),
+                        c = part_of(columns, column_unit, across - 1, across);
             const int64_t height = r.end - r.begin, width = c.end - c.begin;
             const int64_t cost = height * width + 8 * (height + width);
             if (cost < best_cost) {

@@ -9,9 +9,10 @@
 
 enum { VECTORS_PER_PANEL = NNF_PANEL / LANES, VECTORS_PER_LINE = 64 / (LANES * NNF_REAL / 8) };
 
-/* Tile shapes, by the registers of the level. ROWS x WIDE is the tile of large products. Up to FEW_ROWS rows of a (FEW_ROWS_WIDE
- * where columns are more than two vectors) are read where they lie; with few rows more vectors are needed to keep enough chains in flight: FEW_WIDE(rows) of them, a power
- * of two unless a vector is a whole panel (or a tile could end inside the next one). */
+/* Tile shapes, by the registers of the level. ROWS x WIDE is the tile of large products. Up to FEW_ROWS rows of a
+ * (FEW_ROWS_WIDE where columns are more than two vectors) are read where they lie; with few rows more vectors are
+ * needed to keep enough chains in flight: FEW_WIDE(rows) of them, a power of two unless a vector is a whole panel (or a
+ * tile could end inside the next one). */
 #if LANES * NNF_REAL == 512
 enum { ROWS = 14, WIDE = 2, FEW_ROWS = 8, FEW_ROWS_WIDE = 6 };
 #define FEW_WIDE(rows) ((rows) <= 3 ? 8 : (rows) <= 6 ? 4 : 2)
@@ -26,17 +27,24 @@ enum { ROWS = 4, WIDE = 2, FEW_ROWS = 4, FEW_ROWS_WIDE = 4 };
 #define FEW_WIDE(rows) ((rows) == 1 ? 4 : 2)
 #endif
 
+/* On AArch64 gcc would load all rows of a before the first product, and then spill sums. */
+#if defined(__aarch64__)
+#define KEEP_LOADS_BEHIND __asm__ volatile("" : : : "memory");
+#else
+#define KEEP_LOADS_BEHIND
+#endif
+
 typedef struct tile {
-    const real *a;    /* element (r, k) at a[r * a_row + k * a_step] */
-    int64_t a_row;    /* used by tile_rows only */
-    int64_t a_step;   /* in tile_weight: from one panel to the next */
-    const real *b;    /* row k of panel j at b[j * b_panel + k * NNF_PANEL] */
+    const real *a;  /* element (r, k) at a[r * a_row + k * a_step] */
+    int64_t a_row;  /* used by tile_rows only */
+    int64_t a_step; /* in tile_weight: from one panel to the next */
+    const real *b;  /* row k of panel j at b[j * b_panel + k * NNF_PANEL] */
     int64_t b_panel;
-    real *c;          /* panel j of row r at c[r * c_row + j * c_panel] */
+    real *c; /* panel j of row r at c[r * c_row + j * c_panel] */
     int64_t c_row, c_panel;
     int64_t k;
-    int64_t ahead;    /* memory to fetch meanwhile: from b (in tile_weight: from a) this many elements on; 0 for none */
-    int accumulate;   /* add the sums to c, or set c */
+    int64_t ahead;  /* memory to fetch meanwhile: from b (in tile_weight: from a) this many elements on; 0 for none */
+    int accumulate; /* add the sums to c, or set c */
 } tile;
 
 typedef void (*tile_function)(const tile *t);
@@ -57,6 +65,7 @@ NNF_INLINE void tile_sum(vec *acc, const int mr, const int nv, const real *a, in
                 row[v] = v_load(b + vector_offset(v, b_panel));
 #pragma GCC unroll 16
             for (int r = 0; r < mr; r++) {
+                KEEP_LOADS_BEHIND
                 const vec factor = v_set(a[r * a_row]);
 #pragma GCC unroll 8
                 for (int v = 0; v < nv; v++)
@@ -69,6 +78,7 @@ NNF_INLINE void tile_sum(vec *acc, const int mr, const int nv, const real *a, in
                 factor[r] = v_set(a[r * a_row]);
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v++) {
+                KEEP_LOADS_BEHIND
                 const vec row = v_load(b + vector_offset(v, b_panel));
 #pragma GCC unroll 8
                 for (int r = 0; r < mr; r++)
@@ -143,32 +153,38 @@ NNF_INLINE void tile_weight(const tile *t, const int mr, const int nv) {
 
 /* Every level has the widths that its loops ask for: powers of two up to WIDE, and up to FEW_WIDE for few rows. */
 #if LANES * NNF_REAL == 512
-#define NNF_ROWS_1_TO_6(X, kind, nv) X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
+#define NNF_ROWS_1_TO_6(X, kind, nv)                                                                                   \
+    X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
 #define NNF_ROWS_7_TO_14(X, kind, nv)                                                                                  \
-    X(kind, 7, nv) X(kind, 8, nv) X(kind, 9, nv) X(kind, 10, nv)                                                       \
-    X(kind, 11, nv) X(kind, 12, nv) X(kind, 13, nv) X(kind, 14, nv)
-#define NNF_PACKED_TILES(X) NNF_ROWS_7_TO_14(X, tile_packed, 1) NNF_ROWS_7_TO_14(X, tile_packed, 2) X(tile_packed, 15, 1) X(tile_packed, 16, 1)
+    X(kind, 7, nv)                                                                                                     \
+    X(kind, 8, nv) X(kind, 9, nv) X(kind, 10, nv) X(kind, 11, nv) X(kind, 12, nv) X(kind, 13, nv) X(kind, 14, nv)
+#define NNF_PACKED_TILES(X)                                                                                            \
+    NNF_ROWS_7_TO_14(X, tile_packed, 1) NNF_ROWS_7_TO_14(X, tile_packed, 2) X(tile_packed, 15, 1) X(tile_packed, 16, 1)
 #define NNF_ROWS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_rows, 1) NNF_ROWS_1_TO_6(X, tile_rows, 2) NNF_ROWS_1_TO_6(X, tile_rows, 4)                 \
-    X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8)                                                           \
-    X(tile_rows, 7, 1) X(tile_rows, 8, 1) X(tile_rows, 7, 2) X(tile_rows, 8, 2)
+    NNF_ROWS_1_TO_6(X, tile_rows, 1)                                                                                   \
+    NNF_ROWS_1_TO_6(X, tile_rows, 2)                                                                                   \
+    NNF_ROWS_1_TO_6(X, tile_rows, 4) X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8) X(tile_rows, 7, 1)       \
+        X(tile_rows, 8, 1) X(tile_rows, 7, 2) X(tile_rows, 8, 2)
 #define NNF_WEIGHT_TILES(X)                                                                                            \
-    NNF_ROWS_1_TO_6(X, tile_weight, 1) NNF_ROWS_1_TO_6(X, tile_weight, 2)                                              \
-    NNF_ROWS_7_TO_14(X, tile_weight, 1) NNF_ROWS_7_TO_14(X, tile_weight, 2)
+    NNF_ROWS_1_TO_6(X, tile_weight, 1)                                                                                 \
+    NNF_ROWS_1_TO_6(X, tile_weight, 2) NNF_ROWS_7_TO_14(X, tile_weight, 1) NNF_ROWS_7_TO_14(X, tile_weight, 2)
 #elif LANES * NNF_REAL == 256
-#define NNF_ROWS_1_TO_6(X, kind, nv) X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
+#define NNF_ROWS_1_TO_6(X, kind, nv)                                                                                   \
+    X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
 #define NNF_PACKED_TILES(X) NNF_ROWS_1_TO_6(X, tile_packed, 1) NNF_ROWS_1_TO_6(X, tile_packed, 2)
 #define NNF_ROWS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_rows, 1) NNF_ROWS_1_TO_6(X, tile_rows, 2)                                                  \
-    X(tile_rows, 1, 4) X(tile_rows, 2, 4) X(tile_rows, 3, 4) X(tile_rows, 1, 8)
+    NNF_ROWS_1_TO_6(X, tile_rows, 1)                                                                                   \
+    NNF_ROWS_1_TO_6(X, tile_rows, 2) X(tile_rows, 1, 4) X(tile_rows, 2, 4) X(tile_rows, 3, 4) X(tile_rows, 1, 8)
 #define NNF_WEIGHT_TILES(X) NNF_ROWS_1_TO_6(X, tile_weight, 1) NNF_ROWS_1_TO_6(X, tile_weight, 2)
 #elif defined(__aarch64__)
-#define NNF_ROWS_1_TO_6(X, kind, nv) X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
+#define NNF_ROWS_1_TO_6(X, kind, nv)                                                                                   \
+    X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
 #define NNF_PACKED_TILES(X)                                                                                            \
     NNF_ROWS_1_TO_6(X, tile_packed, 1) NNF_ROWS_1_TO_6(X, tile_packed, 2) NNF_ROWS_1_TO_6(X, tile_packed, 4)
 #define NNF_ROWS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_rows, 1) NNF_ROWS_1_TO_6(X, tile_rows, 2) NNF_ROWS_1_TO_6(X, tile_rows, 4)                 \
-    X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8)
+    NNF_ROWS_1_TO_6(X, tile_rows, 1)                                                                                   \
+    NNF_ROWS_1_TO_6(X, tile_rows, 2)                                                                                   \
+    NNF_ROWS_1_TO_6(X, tile_rows, 4) X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8)
 #define NNF_WEIGHT_TILES(X)                                                                                            \
     NNF_ROWS_1_TO_6(X, tile_weight, 1) NNF_ROWS_1_TO_6(X, tile_weight, 2) NNF_ROWS_1_TO_6(X, tile_weight, 4)
 #else

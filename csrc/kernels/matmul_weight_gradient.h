@@ -3,9 +3,9 @@
  * Buffers: dw, x, dy. Sizes: M, N, K, panel (1: dw in panels, zero beyond column N; 0: row-major), row strides of x and
  * of dy.
  *
- * Rows of the tile are rows of dw, so that one row of the batch lies in order for both operands. Loops, from the outside:
- * blocks of columns, chunks of the batch (dy packed into panels), blocks of rows (x packed into strips), tiles of columns,
- * strips of rows. */
+ * Rows of the tile are rows of dw, so that one row of the batch lies in order for both operands. Loops, from the
+ * outside: blocks of columns, chunks of the batch (dy packed into panels), blocks of rows (x packed into strips), tiles
+ * of columns, strips of rows. */
 #ifndef NNF_MATMUL_WEIGHT_GRADIENT_H
 #define NNF_MATMUL_WEIGHT_GRADIENT_H
 
@@ -24,7 +24,8 @@ static void weight_gradient_block(const weight_gradient *g, range rows, range co
     const int64_t N = g->N, K = g->K;
     const int64_t end = g->panel ? columns.begin + panels_of(columns) * NNF_PANEL : columns.end;
     const int packed = end - columns.begin > NARROW && mc > FEW_BATCH;
-    const strips s = strips_of(rows.end - rows.begin, LANES == NNF_PANEL && end - columns.begin <= LANES ? NNF_PANEL : ROWS);
+    const strips s =
+        strips_of(rows.end - rows.begin, LANES == NNF_PANEL && end - columns.begin <= LANES ? NNF_PANEL : ROWS);
     if (packed)
         for (int64_t i = 0; i < s.count; i++) {
             const int64_t k = strip_begin(s, i);

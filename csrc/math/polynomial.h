@@ -48,4 +48,12 @@ NNF_INLINE vec two_product(vec a, vec b, vec *error) {
     return product;
 }
 
+/* (a + a_low) / (b + b_low), rounded little more than once: one division and one step of correction. Both finite. */
+NNF_INLINE vec quotient(vec a, vec a_low, vec b, vec b_low) {
+    const vec inverse = v_div(v_set(1), b);
+    const vec q = v_mul(a, inverse);
+    const vec rest = v_add(v_fnma(q, b, a), v_fnma(q, b_low, a_low));
+    return v_fma(rest, inverse, q);
+}
+
 #endif

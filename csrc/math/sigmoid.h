@@ -6,10 +6,15 @@
 
 #include "log.h"
 
+/* 1 + z = result + low exactly, 0 <= z <= 1 */
+NNF_INLINE vec one_plus(vec z, vec *low) { return fast_two_sum(v_set(1), z, low); }
+
 /* 1 / (1 + e^-x) */
 NNF_INLINE vec v_sigmoid(vec x) {
+    vec low;
     const vec z = exp_minus_abs(x);
-    return v_div(v_select(v_lt(x, v_zero()), z, v_set(1)), v_add(v_set(1), z));
+    const vec sum = one_plus(z, &low);
+    return quotient(v_select(v_lt(x, v_zero()), z, v_set(1)), v_zero(), sum, low);
 }
 
 #if NNF_REAL == 32
@@ -31,17 +36,17 @@ NNF_INLINE vec v_tanh(vec x) {
     return v_copysign(v_select(v_lt(t, v_set((real)0.55)), small, large), x);
 }
 
-/* x / (1 + e^-(u + low)), u with the sign of x */
+/* x / (1 + e^-(u + low)), where u has the sign of x or is |u|; low belongs to |u|. */
 NNF_INLINE vec gated(vec x, vec u, vec low) {
-    vec n;
+    vec n, sum_low, a_low;
     const mask negative = v_lt(x, v_zero());
-    const vec limited = v_max(v_set(NNF_EXP_LOW - 10), v_neg(v_abs(u)));
-    const vec m = exp_significand(limited, v_select(negative, low, v_neg(low)), &n);
-    const vec z = v_scale(m, n);
-    const vec divisor = v_add(v_set(1), z);
-    const vec finite = v_max(v_set(-NNF_PAIR(0x1p100f, 0x1p1000)), x); /* -inf * 0 would be NaN */
-    const vec y = v_div(v_select(negative, v_mul(finite, m), x), divisor);
-    return v_scale(y, v_select(negative, n, v_zero()));
+    const vec lowest = v_set(NNF_EXP_LOW - 10); /* the result is 0 here and below */
+    const vec m = exp_significand(v_max(lowest, v_neg(v_abs(u))), v_neg(low), &n);
+    const vec sum = one_plus(v_scale(m, n), &sum_low);
+    const vec finite = v_max(lowest, v_min(v_set(NNF_PAIR(0x1p126f, 0x1p1022)), x));
+    const vec a = two_product(finite, v_select(negative, m, v_set(1)), &a_low);
+    const vec y = quotient(a, a_low, sum, sum_low);
+    return v_select(v_eq(sum, v_set(1)), v_select(negative, v_scale(y, n), x), v_scale(y, v_select(negative, n, v_zero())));
 }
 
 NNF_INLINE vec v_silu(vec x) { return gated(x, x, v_zero()); }
@@ -62,8 +67,7 @@ NNF_INLINE vec v_gelu_tanh(vec x) {
     sum_low = v_add(sum_low, v_add(term_low, a_low));
     const vec u = two_product(t, sum, &low);
     low = v_fma(t, sum_low, low);
-    /* u is positive, low follows the sign of x */
-    return gated(x, u, v_copysign(low, v_from_bits(i_xor(v_bits(low), i_and(v_bits(x), i_set((sbits)NNF_SIGN))))));
+    return gated(x, u, low);
 }
 
 /* log(1 + e^x) = max(x, 0) + log(1 + z). 1 + z or (1 + z) / 2 is in [sqrt(1/2), sqrt(2)). */
@@ -75,19 +79,27 @@ NNF_INLINE vec v_softplus(vec x) {
     return v_select(v_lt(x, v_set(NNF_INFINITY)), y, x);
 }
 
-/* x tanh(softplus(x)): x (1 + 2z) / (1 + 2z + 2z^2) for x >= 0, else x z (2 + z) / (2 + 2z + z^2). */
+/* x tanh(softplus(x)) = x a / (a + c): for x >= 0, a = 1 + 2z and c = 2 z^2; else a = z (2 + z) and c = 2. */
 NNF_INLINE vec v_mish(vec x) {
-    vec n;
+    vec n, a_low, b_low, y_low;
     const mask negative = v_lt(x, v_zero());
-    const vec limited = v_max(v_set(NNF_EXP_LOW - 10), v_neg(v_abs(x)));
-    const vec m = exp_significand(limited, v_zero(), &n);
+    const vec lowest = v_set(NNF_EXP_LOW - 10);
+    const vec m = exp_significand(v_max(lowest, v_neg(v_abs(x))), v_zero(), &n);
     const vec z = v_scale(m, n);
-    const vec above = v_fma(v_set(2), z, v_set(1));
-    const vec below = v_add(z, v_set(2));
-    const vec divisor = v_select(negative, v_fma(z, below, v_set(2)), v_fma(v_add(z, z), z, above));
-    const vec finite = v_max(v_set(-NNF_PAIR(0x1p100f, 0x1p1000)), x);
-    const vec y = v_mul(v_div(v_select(negative, v_mul(m, below), above), divisor), finite);
-    return v_select(v_lt(x, v_set(NNF_INFINITY)), v_scale(y, v_select(negative, n, v_zero())), x);
+    /* x >= 0: 1 + 2z; x < 0: 2 + z, both exact in two parts */
+    const vec sum = two_sum(v_select(negative, v_set(2), v_set(1)), v_select(negative, z, v_add(z, z)), &a_low);
+    const vec factor = v_select(negative, m, v_set(1)), scaled = v_select(negative, z, v_set(1));
+    vec top_low, product_low;
+    const vec top = two_product(factor, sum, &top_low); /* the numerator without 2^n */
+    top_low = v_fma(factor, a_low, top_low);
+    const vec product = two_product(scaled, sum, &product_low);
+    product_low = v_fma(scaled, a_low, product_low);
+    const vec c = v_select(negative, v_set(2), v_mul(v_add(z, z), z));
+    const vec divisor = two_sum(product, c, &b_low);
+    const vec finite = v_max(lowest, v_min(v_set(NNF_PAIR(0x1p100f, 0x1p1000)), x));
+    const vec a = two_product(finite, top, &y_low);
+    const vec y = quotient(a, v_fma(finite, top_low, y_low), divisor, v_add(b_low, product_low));
+    return v_select(v_lt(x, v_set(NNF_PAIR(40, 60))), v_scale(y, v_select(negative, n, v_zero())), x);
 }
 
 /* Derivative of silu: s (1 + x (1 - s)). */

@@ -1,11 +1,13 @@
 /* sin and cos of radians, and of whole turns.
  *
  * x = n pi/2 + r, |r| <= pi/4, with pi/2 in three parts; each multiply-add but the last is exact or its error small
- * against r. */
+ * against r. From NNF_ANGLE_MAX on, where that no longer holds, the result is NaN rather than a wrong number. */
 #ifndef NNF_MATH_TRIGONOMETRIC_H
 #define NNF_MATH_TRIGONOMETRIC_H
 
 #include "polynomial.h"
+
+#define NNF_ANGLE_MAX NNF_PAIR(0x1p20f, 0x1p40)
 
 #if NNF_REAL == 32
 /* Relative error below 2^-28 (sine), 2^-33 (cosine). */
@@ -42,6 +44,7 @@ NNF_INLINE vec sin_quadrant(vec r, ivec quadrant) {
 }
 
 NNF_INLINE vec trigonometric_reduce(vec x, ivec *quadrant) {
+    x = v_select(v_lt(v_abs(x), v_set(NNF_ANGLE_MAX)), x, v_set(NNF_NAN));
     const vec n = v_round(v_mul(x, v_set((real)0x1.45f306dc9c883p-1)));
     *quadrant = v_to_int(n);
     vec r = v_fnma(n, v_set(NNF_PAIR(0x1.921fb6p+0f, 0x1.921fb54442d18p+0)), x);

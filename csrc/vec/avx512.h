@@ -48,15 +48,11 @@ NNF_INLINE mask v_isnan(vec a) { return NNF_X86_MASKED(cmp)(a, a, _CMP_UNORD_Q);
 NNF_INLINE vec v_select(mask m, vec a, vec b) { return NNF_X86(mask_blend)(m, b, a); }
 
 #if NNF_REAL == 32
-NNF_INLINE ivec i_select(mask m, ivec a, ivec b) {
-    return (ivec)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a);
-}
+NNF_INLINE ivec i_select(mask m, ivec a, ivec b) { return (ivec)_mm512_mask_blend_epi32(m, (__m512i)b, (__m512i)a); }
 NNF_INLINE ivec v_to_int(vec a) { return (ivec)_mm512_cvtps_epi32(a); }
 NNF_INLINE vec v_from_int(ivec a) { return _mm512_cvtepi32_ps((__m512i)a); }
 #else
-NNF_INLINE ivec i_select(mask m, ivec a, ivec b) {
-    return (ivec)_mm512_mask_blend_epi64(m, (__m512i)b, (__m512i)a);
-}
+NNF_INLINE ivec i_select(mask m, ivec a, ivec b) { return (ivec)_mm512_mask_blend_epi64(m, (__m512i)b, (__m512i)a); }
 NNF_INLINE ivec v_to_int(vec a) { return (ivec)_mm512_cvtpd_epi64(a); }
 NNF_INLINE vec v_from_int(ivec a) { return _mm512_cvtepi64_pd((__m512i)a); }
 #endif

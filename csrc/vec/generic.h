@@ -80,8 +80,8 @@ NNF_INLINE ivec i_select(mask m, ivec a, ivec b) { return (m & a) | (~m & b); }
             for (int i = 0; i < half; i++)                                                                             \
                 part[i] = v_##combine(part[i], part[i + half]);                                                        \
         vec sum = part[0];                                                                                             \
-        _Pragma("GCC unroll 4") for (int half = LANES / 2; half > 0; half /= 2)                                        \
-            sum = v_##combine(sum, nnf_rotate(sum, half));                                                             \
+        _Pragma("GCC unroll 4") for (int half = LANES / 2; half > 0; half /= 2) sum =                                  \
+            v_##combine(sum, nnf_rotate(sum, half));                                                                   \
         return sum[0];                                                                                                 \
     }
 

@@ -11,9 +11,9 @@
 typedef float real;
 typedef uint32_t bits;
 typedef int32_t sbits;
-#define NNF_MANTISSA 23                /* stored bits of the significand */
-#define NNF_INTEGRAL 0x1p23f           /* reals of this magnitude and above are integers */
-#define NNF_MAGIC 0x1.8p23f            /* adding it puts a small integer into the low bits */
+#define NNF_MANTISSA 23      /* stored bits of the significand */
+#define NNF_INTEGRAL 0x1p23f /* reals of this magnitude and above are integers */
+#define NNF_MAGIC 0x1.8p23f  /* adding it puts a small integer into the low bits */
 #define NNF_BUILTIN(name) __builtin_##name##f
 #elif NNF_REAL == 64
 typedef double real;

@@ -5,6 +5,7 @@
 In: steps as nnfast.plan made them, and the addresses of the memory they use. This is the one place that opens a parallel region.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport parallel, threadid
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -114,11 +115,23 @@ cdef class Executor:
 
     def bind(self, int space, uintptr_t address, owner) -> None:
         """Let a space be the memory at this address; `owner` is kept alive."""
+        self._bind(space, <char *> address, owner)
+
+    def bind_array(self, int space, array) -> None:
+        """Let a space be the memory of a contiguous buffer."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+        self._bind(space, <char *> view.buf, array)
+        PyBuffer_Release(&view)
+
+    cdef _bind(self, int space, char *start, owner):
         cdef int32_t i
+        if not 0 <= space < len(self.owners):
+            raise IndexError(f"the plan has no space {space}")
         self.owners[space] = owner
         for i in range(self.pointer_count):
             if self.fix_space[i] == space:
-                self.pointers[i] = <char *> address + self.fix_offset[i]
+                self.pointers[i] = start + self.fix_offset[i]
 
     def set_size(self, int step, int place, int64_t value) -> None:
         """Change one size of a step, such as the row count of a source."""

@@ -101,7 +101,7 @@ def make_network(network: Network) -> tuple[Any, NDArray[Any], NDArray[Any]]:
     nnfast.set_random_seed(0)
     generator = np.random.default_rng(0)
     hidden = [layers.Dense(units, activation="relu") for units in network.sizes[1:-1]]
-    model = nnfast.Sequential([layers.Input((network.sizes[0],)), *hidden, layers.Dense(network.sizes[-1])])
+    model = nnfast.Sequential([nnfast.Input((network.sizes[0],)), *hidden, layers.Dense(network.sizes[-1])])
     model.compile("adam", nnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
     x = generator.standard_normal((network.batch_size, network.sizes[0]), dtype=np.float32)
     return model, x, generator.integers(0, network.sizes[-1], network.batch_size, dtype=np.int32)

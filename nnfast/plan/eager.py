@@ -25,6 +25,7 @@ _plans: OrderedDict[Any, Plan] = OrderedDict()
 _lock = threading.RLock()
 MOST_PLANS = 256
 INT32 = np.iinfo(np.int32)
+KERNEL_DTYPES = {np.dtype("float32"), np.dtype("float64")}
 
 
 def as_tensor(x: Any, floating: str) -> np.ndarray:
@@ -45,32 +46,42 @@ def as_tensor(x: Any, floating: str) -> np.ndarray:
     raise DtypeError(f"an operand of type {type(x).__name__} and dtype {array.dtype}: expected numbers")
 
 
-def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any]) -> Any:
-    """Apply an op to arrays; returns one array, or a list where the op has several outputs."""
-    if op.kind in ("update", "random"):
-        arrays = [np.asarray(x) for x in operands]
+def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any], out: np.ndarray | None = None) -> Any:
+    """Apply an op to arrays; returns one array (in `out`, if given), or a list where the op has several outputs."""
+    if op.view:
+        result = op.reference(as_tensor(operands[0], "float32"), **attributes)
+        return result.copy() if out is None else np.copyto(out, result) or out
+    results_in = None if out is None else [out]
+    if all(type(x) is np.ndarray and x.dtype in KERNEL_DTYPES for x in operands) and len({x.dtype for x in operands}) == 1:
+        results = run_op(op, operands, attributes, out=results_in)
     else:
-        floating = trace.float_dtype([np.asarray(x) if isinstance(x, list | tuple) else x for x in operands])
-        arrays = [as_tensor(x, floating) for x in operands]
-    results = run_op(op, arrays, attributes)
+        results = run_op(op, converted(op, operands), attributes, out=results_in)
     return results[0] if len(results) == 1 else results
 
 
-def run_op(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None = None, threads: int | None = None) -> list[np.ndarray]:
+def converted(op: OpDef, operands: Sequence[Any]) -> list[np.ndarray]:
+    if op.kind in ("update", "random"):
+        return [np.asarray(x) for x in operands]
+    floating = trace.float_dtype([np.asarray(x) if isinstance(x, list | tuple) else x for x in operands])
+    return [as_tensor(x, floating) for x in operands]
+
+
+def run_op(
+    op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None = None, threads: int | None = None,
+    out: Sequence[np.ndarray] | None = None,
+) -> list[np.ndarray]:  # fmt: skip
     """The op's outputs on arrays of kernel dtypes, on a level and number of threads of choice."""
+    if op.kind == "update":
+        arrays = [array.copy() for array in arrays]  # updated in place
     count = get_num_threads() if threads is None else threads
-    key = (op.name, repr(sorted(attributes.items())), tuple((a.shape, str(a.dtype)) for a in arrays), level, count)
+    key = (op.name, repr(attributes), tuple([(a.shape, a.dtype) for a in arrays]), level, count)
     with _lock:
         plan = _plans.get(key)
         if plan is None:
             plan = _plans[key] = _make(op, arrays, attributes, level, count)
             if len(_plans) > MOST_PLANS:
                 _plans.popitem(last=False)
-        _plans.move_to_end(key)
-        for view, array in zip(plan.inputs, arrays, strict=True):
-            view[...] = array
-        plan.run()
-        return [output.copy() for output in plan.outputs]
+        return plan.call(arrays, out)
 
 
 def _make(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None, threads: int) -> Plan:

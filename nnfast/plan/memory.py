@@ -66,12 +66,18 @@ def aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def plan_memory(graph: Graph, reuse: Mapping[Value, Value]) -> Layout:
-    """Assign a place to every value of the graph."""
+def plan_memory(graph: Graph, reuse: Mapping[Value, Value], bound: bool = False) -> Layout:
+    """Assign a place to every value of the graph.
+
+    bound: inputs and outputs lie in memory that is bound at each run, one space each behind the others; an output that shares the memory
+    of another value stays where that is.
+    """
     layout = Layout()
     _place_variables(graph, layout)
     _place_constants(graph, layout)
     source = _sources(graph, reuse)
+    if bound:
+        _place_bound(graph, source, layout)
     blocks = _blocks(graph, source, layout)
     gradients = _reserve_gradients(graph, source, blocks)
     layout.arena_bytes = _pack([b for b in blocks.values() if b.offset < 0], gradients)
@@ -100,6 +106,13 @@ def _place_constants(graph: Graph, layout: Layout) -> None:
         layout.constant_bytes += aligned(nbytes_of(value))
 
 
+def _place_bound(graph: Graph, source: dict[Value, Value], layout: Layout) -> None:
+    first = 2 + len(layout.homes)
+    for i, value in enumerate((*graph.inputs, *graph.outputs)):
+        if value not in source and value not in layout.places and value.layout == "row":
+            layout.places[value] = Place(first + i, 0, nbytes_of(value))
+
+
 def _sources(graph: Graph, reuse: Mapping[Value, Value]) -> dict[Value, Value]:
     """For each value made by a node, the value whose memory it has."""
     source: dict[Value, Value] = {}
@@ -122,7 +135,7 @@ def _sources(graph: Graph, reuse: Mapping[Value, Value]) -> dict[Value, Value]:
 
 def _blocks(graph: Graph, source: dict[Value, Value], layout: Layout) -> dict[Value, _Block]:
     """One block per value that owns arena memory; the graph's inputs are written before node 0."""
-    blocks: dict[Value, _Block] = {value: _Block(nbytes_of(value), -1, -1) for value in graph.inputs}
+    blocks = {value: _Block(nbytes_of(value), -1, -1) for value in graph.inputs if value not in layout.places}
     for i, node in enumerate(graph.nodes):
         for value in (*node.inputs, *node.outputs):
             owner = source.get(value, value)

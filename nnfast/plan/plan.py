@@ -43,8 +43,8 @@ class Streams:
 class Plan:
     """Steps, their memory and the executor that runs them.
 
-    `inputs` and `outputs` are views into the arena. With streams, inputs are filled by gathering rows of bound sources, outputs are
-    recorded per batch into a log, and the counters move on after each batch.
+    Without streams, `call` takes arrays and gives arrays; the steps read and write them where they lie. With streams, inputs are filled
+    by gathering rows of bound sources, outputs are recorded per batch into a log, and the counters move on after each batch.
     """
 
     def __init__(self, graph: Graph, layout: Layout, steps: list[Step], threads: int, level: str | None, streams: Streams | None) -> None:
@@ -56,6 +56,7 @@ class Plan:
         self.peak_bytes = layout.arena_bytes
         self.flops = sum(step.flops for step in steps)
         self.bytes_moved = sum(step.nbytes for step in steps)
+        self._dtypes = [np.dtype(value.dtype) for value in (*graph.inputs, *graph.outputs)]
         self._homes = [(value.payload, value.payload.home) for value in graph.variables.values()]
         self._external = 2 + len(layout.homes)  # first space of sources
         try:
@@ -65,8 +66,6 @@ class Plan:
         self._constants = runtime.Memory(max(layout.constant_bytes, 64))
         for value in graph.constants.values():
             self._view(self._constants, value)[...] = value.payload
-        self.inputs = [self._view(self.arena, value) for value in graph.inputs]
-        self.outputs = [self._read(value) for value in graph.outputs]
         self._executor = Executor([_in_c(step, level) for step in steps], self._external + self._external_count(), threads)
         self._executor.bind(ARENA, self.arena.address, self.arena)
         self._executor.bind(CONSTANTS, self._constants.address, self._constants)
@@ -74,17 +73,46 @@ class Plan:
             self._executor.bind(2 + i, home.address, home)
 
     def _external_count(self) -> int:
-        return 0 if self.streams is None else 2 + len(self.graph.inputs)
+        return len(self.graph.inputs) + (len(self.graph.outputs) if self.streams is None else 2)
 
     def _view(self, memory: Any, value: Value) -> np.ndarray:
         place = self.layout.places[value]
         return np.frombuffer(memory, value.dtype, value.size, place.offset).reshape(value.shape)
 
-    def _read(self, value: Value) -> np.ndarray:
-        place = self.layout.places[value]
-        if place.space >= 2:  # an output that is a variable as it stands
-            return value.payload.storage.reshape(value.shape)
-        return self._view(self.arena if place.space == ARENA else self._constants, value)
+    def call(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+        """Run once on these arrays, of the inputs' shapes; returns the outputs, in `out` where it is given.
+
+        Arrays are read, and `out` is written, where they lie if dtype and layout are the plan's; otherwise they are converted.
+        """
+        given = []
+        for i, (array, value) in enumerate(zip(arrays, self.graph.inputs, strict=True)):
+            if array.dtype != self._dtypes[i] or not array.flags.c_contiguous:
+                array = np.ascontiguousarray(array, value.dtype)
+            given.append(array)
+            self._executor.bind_array(self._external + i, array)
+        results = []
+        for i, value in enumerate(self.graph.outputs):
+            target = None if out is None else out[i]
+            dtype = self._dtypes[len(given) + i]
+            if target is None or not target.flags.c_contiguous or target.dtype != dtype:
+                target = np.empty(value.shape, dtype)
+            results.append(target)
+            self._executor.bind_array(self._external + len(given) + i, target)
+        self._executor.run()
+        for i, value in enumerate(self.graph.outputs):
+            place = self.layout.places[value]
+            if place.space != self._external + len(given) + i:
+                results[i][...] = self._read(value, place, given)
+            if out is not None and results[i] is not out[i]:
+                out[i][...] = results[i]
+        return results if out is None else list(out)
+
+    def _read(self, value: Value, place: Place, given: Sequence[np.ndarray]) -> np.ndarray:
+        """An output that shares the memory of another value: a constant, a variable, an input or something in the arena."""
+        memory: Any = (self.arena, self._constants, *self.layout.homes)[place.space] if place.space < self._external else None
+        if memory is None:
+            return given[place.space - self._external].reshape(value.shape)
+        return np.frombuffer(memory, value.dtype, value.size, place.offset).reshape(value.shape)
 
     @property
     def valid(self) -> bool:
@@ -94,11 +122,11 @@ class Plan:
     # Spaces of a plan with streams: row order, log, then one source per input.
     def bind_order(self, order: np.ndarray) -> None:
         """Which source rows the batches take, int64, one after the other."""
-        self._executor.bind(self._external, order.ctypes.data, order)
+        self._executor.bind_array(self._external, order)
 
     def bind_log(self, log: np.ndarray) -> None:
         """Where outputs go: float64 [batches, width]."""
-        self._executor.bind(self._external + 1, log.ctypes.data, log)
+        self._executor.bind_array(self._external + 1, log)
         for i, step in enumerate(self.steps):
             if step.kernel == "record":
                 self._executor.set_size(i, RECORD_STRIDE, log.shape[1])
@@ -133,7 +161,7 @@ def build(
     """Plan a graph: memory, steps, division of work."""
     if streams is not None:
         graph.variable(streams.counters)  # read by the steps around the graph
-    layout = plan_memory(graph, {} if IN_PLACE in without else reuse_in_place(graph))
+    layout = plan_memory(graph, {} if IN_PLACE in without else reuse_in_place(graph), bound=streams is None)
     steps = make_steps(graph, layout)
     if streams is not None:
         steps = [*_gather_steps(graph, layout, streams), *steps, *_record_steps(graph, layout, streams)]

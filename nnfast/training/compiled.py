@@ -134,15 +134,12 @@ class PredictPlans:
             found = self.plans[key] = predict_step(self.model, signature)
         return found
 
-    def run(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Outputs for one batch, as new arrays."""
+    def run(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
+        """Outputs for one batch, as new arrays or in `out`."""
         shaped, specs = input_specs(self.model, arrays)
         with self.lock:
             plan = self.plan(Signature(len(arrays[0]), specs))
-            for view, array in zip(plan.inputs, shaped, strict=True):
-                view[...] = array
-            plan.run()
-            return [output.copy() for output in plan.outputs]
+            return plan.call(shaped, out)
 
 
 __all__ = ["Compiled", "PredictPlans", "TrainingState", "check_targets", "need_compiled", "signature_of"]

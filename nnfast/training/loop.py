@@ -133,19 +133,25 @@ def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
     callbacks = CallbackList(_listed(options["callbacks"]), model=model)
     callbacks.on_predict_begin()
     singly = callbacks.needs_batches_of("predict")
-    results: list[Any] = []
+    results: list[list[np.ndarray]] = []
+    whole: list[np.ndarray] = []  # one array per output, for all rows, where their number is known
     batches = source.batches(batch_size) if isinstance(source, ArraySource) else source.epoch(options["steps"])
+    done = 0
     for i, arrays in enumerate(batches):
         if options["steps"] is not None and i >= options["steps"]:
             break
         if singly:
             callbacks.on_predict_batch_begin(i)
-        results.append(model.predict_arrays(arrays))
+        rows = len(arrays[0])
+        if not whole and isinstance(source, ArraySource):
+            total = min(source.rows, batch_size * (options["steps"] or source.rows))
+            whole = model.empty_outputs(arrays, total)
+        results.append(model.predict_arrays(arrays, [array[done : done + rows] for array in whole] if whole else None))
+        done += rows
         if singly:
             callbacks.on_predict_batch_end(i, {"outputs": results[-1]})
     callbacks.on_predict_end()
-    joined = [np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*results, strict=True)]
-    return model.pack_outputs(joined)
+    return model.pack_outputs(whole or [np.concatenate(parts) for parts in zip(*results, strict=True)])
 
 
 def _source(model: Any, x: Any, y: Any, sample_weight: Any, validate: str | None) -> ArraySource | BatchSource:
