@@ -22,7 +22,15 @@ LEVELS = {
     "arm64": {"scalar": [], "neon": []},
 }
 # The numeric contract rests on -ffp-contract=off; see csrc/README.md.
-FLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wno-unused-function"]
+FLAGS = [
+    "-std=gnu11",
+    "-O3",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wno-unused-function",
+]
 DEBUG = bool(os.environ.get("NNFAST_BUILD_DEBUG"))  # bounds checks and assertions on
 
 
@@ -56,7 +64,9 @@ class build_ext(_build_ext):
                 [source], output_dir=folder, macros=[("NNF_REAL", str(real))], extra_postargs=[*FLAGS, *flags]
             )
 
-        jobs = [(level, flags, real) for level, flags in LEVELS.get(target(), {"scalar": []}).items() for real in (32, 64)]
+        jobs = [
+            (level, flags, real) for level, flags in LEVELS.get(target(), {"scalar": []}).items() for real in (32, 64)
+        ]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             return [path for paths in pool.map(lambda job: compile_one(*job), jobs) for path in paths]
 

@@ -58,7 +58,9 @@ def set_num_threads(n: int | None) -> None:
     """
     global _threads
     if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or not 1 <= n <= MOST_THREADS):
-        raise SettingError(f"set_num_threads(n={n!r}): expected an integer from 1 to {MOST_THREADS}, or None for the default")
+        raise SettingError(
+            f"set_num_threads(n={n!r}): expected an integer from 1 to {MOST_THREADS}, or None for the default"
+        )
     _threads = None if n is None else int(n)
 
 
@@ -96,7 +98,13 @@ def show_config() -> None:
     facts = config()
     print(f"nnfast {facts['nnfast']}, NumPy {facts['numpy']}")
     for level in facts["levels"]:
-        state = "in use" if level["name"] == facts["level"] else "available" if level["available"] else f"not available: {level['reason']}"
+        state = (
+            "in use"
+            if level["name"] == facts["level"]
+            else "available"
+            if level["available"]
+            else f"not available: {level['reason']}"
+        )
         print(f"  SIMD level {level['name']}: {state}")
     print(f"  threads: {facts['threads']} ({facts['threads_from']})")
     print(f"  OpenMP: {facts['openmp'] or 'none'}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnfast import passes
+from nnfast import ops, passes
 from nnfast.config import get_num_threads
 from nnfast.errors import ShapeError
 from nnfast.graph.ir import FLOATS, Graph, Value
@@ -56,18 +56,24 @@ class GradientFunction:
         graph = Graph()
         with tracing(graph, self.training, self.state.counters) as trace:
             inputs = [graph.input(a.shape, str(a.dtype), f"argument_{i}") for i, a in enumerate(arrays)]
-            value = self.function(*inputs)
+            value: Any = self.function(*inputs)
             if not isinstance(value, Value):
-                raise ShapeError(f"value_and_grad: the function returned {type(value).__name__}: expected a scalar computed with nnfast.ops")
+                raise ShapeError(
+                    f"value_and_grad: the function returned {type(value).__name__}: expected a scalar computed with nnfast.ops"
+                )
             for loss in trace.losses:
-                value = value + loss
+                value = ops.add(value, loss)
             graph.outputs = [value]
             variables = self.variables()
             for variable in variables or []:
                 graph.variable(variable)
         graph = passes.run(graph, forward=True)
         with tracing(graph, self.training, self.state.counters):
-            wrt = [v for v in graph.inputs if v.dtype in FLOATS] if variables is None else [graph.variable(v) for v in variables]
+            wrt = (
+                [v for v in graph.inputs if v.dtype in FLOATS]
+                if variables is None
+                else [graph.variable(v) for v in variables]
+            )
             graph.outputs += gradients(graph.outputs[0], wrt)
         return build(passes.run(graph, forward=False), threads=get_num_threads())
 

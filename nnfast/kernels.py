@@ -15,7 +15,7 @@ from nnfast.errors import DtypeError, ShapeError
 from nnfast.graph import trace
 from nnfast.graph.ir import Graph
 from nnfast.ops.registry import OPS
-from nnfast.plan.eager import converted, compute
+from nnfast.plan.eager import compute, converted
 
 ELEMENTWISE = tuple(name for name, op in OPS.items() if op.function is not None)
 
@@ -37,7 +37,11 @@ def _apply(name: str, operands: tuple[Any, ...], attributes: dict[str, Any], out
     """The op of this name on arrays; the result is computed in `out` where it is given and does not overlap an operand."""
     if out is None:
         return compute(OPS[name], operands, attributes)
-    if isinstance(out, np.ndarray) and out.flags.c_contiguous and not any(np.may_share_memory(out, x) for x in operands if isinstance(x, np.ndarray)):
+    if (
+        isinstance(out, np.ndarray)
+        and out.flags.c_contiguous
+        and not any(np.may_share_memory(out, x) for x in operands if isinstance(x, np.ndarray))
+    ):
         shape, dtype = _spec(name, operands, attributes)
         _check_out(name, out, shape, dtype)
         return compute(OPS[name], operands, attributes, out)
@@ -74,7 +78,9 @@ def matmul(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
     return _give(ops.matmul(np.asarray(a), np.asarray(b)), out, "matmul")
 
 
-def linear(x: Any, weight: Any, bias: Any = None, activation: str | None = None, out: np.ndarray | None = None) -> np.ndarray:
+def linear(
+    x: Any, weight: Any, bias: Any = None, activation: str | None = None, out: np.ndarray | None = None
+) -> np.ndarray:
     """activation(x weight + bias). x [..., K], weight [K, N], bias [N]; activation: the name of an elementwise function.
 
     >>> linear([[1.0, -2.0]], [[1.0, 0.0], [0.0, 1.0]], [0.5, 0.5], "relu").tolist()
@@ -133,7 +139,9 @@ def _elementwise(name: str) -> Any:
         given = {**_DEFAULTS.get(name, {}), **parameters}
         missing = [parameter for parameter in op.parameters if parameter not in given]
         if missing or len(operands) != len(op.inputs):
-            raise DtypeError(f"{name}: expected {', '.join(op.inputs)}{''.join(f', {p}=' for p in op.parameters)}, got {len(operands)} arrays and {sorted(parameters)}")
+            raise DtypeError(
+                f"{name}: expected {', '.join(op.inputs)}{''.join(f', {p}=' for p in op.parameters)}, got {len(operands)} arrays and {sorted(parameters)}"
+            )
         return _apply(name, operands, given, out)
 
     function.__name__ = function.__qualname__ = name

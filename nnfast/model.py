@@ -1,7 +1,7 @@
 """Model: layers put together, with compile, fit, evaluate, predict, save.
 
 In: symbols (functional), a list of layers (nnfast.sequential), or a subclass with `call`. Out: trained weights, History, predictions.
-The work of training stands in nnfast.training, of files in nnfast.saving.
+Structure stands in nnfast.structure, the work of training in nnfast.training, of files in nnfast.saving.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from nnfast import config, serialization
+from nnfast import serialization
 from nnfast.data import ArraySource, BatchSource
-from nnfast.errors import GraphError, NnfastError
-from nnfast.layers.base import Layer
-from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
+from nnfast.errors import NnfastError
+from nnfast.structure import Structure
 from nnfast.summary import PlanReport, report, summary
 from nnfast.training import loop
 from nnfast.training.compiled import Compiled, PredictPlans, check_targets, need_compiled, signature_of
@@ -25,22 +24,7 @@ from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Step
 
 
-def Input(shape: Sequence[int | None], batch_size: int | None = None, dtype: str | None = None, name: str | None = None) -> Symbol:
-    """A symbol for data of this shape (without the batch). dtype: "float32" (default), "float64" or "int32".
-
-    >>> Input((784,)).shape
-    (None, 784)
-    """
-    from nnfast.layers.base import unique_name
-
-    if isinstance(shape, int):
-        shape = (shape,)
-    if any(extent is None or extent < 1 for extent in shape):
-        raise NnfastError(f"Input(shape={tuple(shape)}): expected positive sizes; the batch is not part of the shape")
-    return Symbol((None, *(int(extent) for extent in shape)), str(np.dtype(dtype or config.floatx())), name or unique_name("input"))
-
-
-class Model(Layer):
+class Model(Structure):
     """Layers between inputs and outputs.
 
     inputs, outputs: symbols, or lists of them, that layers connect; shared layers and several inputs and outputs are fine. Or subclass
@@ -54,112 +38,13 @@ class Model(Layer):
     """
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+        super().__init__(inputs, outputs, name, **kwargs)
         self._compiled: Compiled | None = None
         self._predict = PredictPlans(self)
         self._busy = threading.Lock()
         self.state = TrainingState()
         self.history: Any = None
         self.stop_training = False
-        self.inputs: list[Symbol] | None = None
-        self.outputs: list[Symbol] = []
-        self.takes_list = isinstance(inputs, list | tuple)
-        self.gives_list = isinstance(outputs, list | tuple)
-        if inputs is not None:
-            self._set_graph(flat(inputs), flat(outputs))
-
-    # Structure
-    def _set_graph(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        for name, symbols in (("inputs", inputs), ("outputs", outputs)):
-            for symbol in symbols:
-                if not isinstance(symbol, Symbol):
-                    raise GraphError(f"Model({name}=...): expected symbols, from nnfast.Input and layers called on them, got {symbol!r}")
-        self.inputs, self.outputs = list(inputs), list(outputs)
-        self._calls = _ordered_calls(self.inputs, self.outputs)
-        self._layers_of_graph = list(dict.fromkeys(call.layer for call in self._calls))
-        self.built = True
-
-    def call(self, inputs: Any) -> Any:
-        """Run the layers on values or arrays."""
-        if self.inputs is None:
-            raise NotImplementedError(f"{type(self).__name__}: define call(self, inputs), or give Model inputs and outputs")
-        found: dict[Symbol, Any] = dict(zip(self.inputs, flat(inputs), strict=True))
-        for made in self._calls:
-            given = [found[s] if isinstance(s, Symbol) else s for s in flat(made.inputs)]
-            results = made.layer(given if isinstance(made.inputs, list | tuple) else given[0])
-            found.update(zip(made.outputs, flat(results), strict=True))
-        results = [found[symbol] for symbol in self.outputs]
-        return results if self.gives_list else results[0]
-
-    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
-        if isinstance(inputs, dict):
-            inputs = [inputs[name] for name in self.input_names]
-        return super().__call__(inputs, training)
-
-    @property
-    def input_names(self) -> list[str]:
-        return [symbol.name for symbol in self.inputs or []]
-
-    @property
-    def output_names(self) -> list[str]:
-        names: list[str] = []
-        for symbol in self.outputs:
-            name, n = symbol.name, 1
-            while name in names:
-                name, n = f"{symbol.name}_{n}", n + 1
-            names.append(name)
-        return names
-
-    @property
-    def input_specs(self) -> list[tuple[Shape, str]]:
-        return [(symbol.shape, symbol.dtype) for symbol in self.inputs or []]
-
-    @property
-    def output_specs(self) -> list[tuple[Shape, str]]:
-        return [(symbol.shape, symbol.dtype) for symbol in self.outputs]
-
-    @property
-    def output_shapes(self) -> list[Shape]:
-        return [symbol.shape for symbol in self.outputs]
-
-    @property
-    def output_shape(self) -> Any:
-        return self.output_shapes if self.gives_list else self.output_shapes[0]
-
-    def input_names_for(self, x: Any) -> list[str]:
-        """Names of the inputs; for a subclassed or deferred model that is not built yet, made from the data."""
-        if self.inputs is not None:
-            return self.input_names
-        if isinstance(x, dict):
-            return list(x)
-        return [f"x_{i}" for i in range(len(x))] if isinstance(x, list | tuple) and self.takes_list else ["x"]
-
-    def _connect(self, arrays: Sequence[np.ndarray]) -> None:
-        """Build a model whose inputs are not known before it sees data."""
-        if self.inputs is not None:
-            return
-        dtypes = [self._dtype or config.floatx() if a.dtype.kind == "f" or a.dtype.itemsize < 4 else "int32" for a in arrays]
-        symbols = [Symbol((None, *a.shape[1:]), dtype, name) for a, dtype, name in zip(arrays, dtypes, self.input_names_for(list(arrays)), strict=False)]
-        self._build_from(symbols)
-
-    def _build_from(self, symbols: list[Symbol]) -> None:
-        given: Any = symbols if len(symbols) > 1 or self.takes_list else symbols[0]
-        self._ensure_built(given)
-        specs = infer_outputs(self._call_traced, given)
-        self.outputs = [Symbol(shape, dtype, self.name if len(specs) == 1 else f"{self.name}_{i}") for i, (shape, dtype) in enumerate(specs)]
-        self.gives_list = len(specs) > 1
-        self.inputs = symbols
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by its name or place."""
-        if index is not None:
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        from nnfast.errors import unknown_name
-
-        raise unknown_name(f"layer of model {self.name}", name, [layer.name for layer in self.layers])
 
     # Training
     def compile(
@@ -177,7 +62,13 @@ class Model(Layer):
         without: names of passes to leave out of the plans (nnfast.passes.PIPELINE); results stay the same. Slots of an earlier optimizer
         are dropped, as are counters of steps.
         """
-        settings = {"optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics, "weighted_metrics": weighted_metrics}
+        settings = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
         self._compiled = Compiled(self, settings, without)
         self.state = TrainingState()
 
@@ -230,11 +121,20 @@ class Model(Layer):
         with self._alone("evaluate"):
             return _as_results(loop.evaluate(self, x, y, sample_weight, options), return_dict)
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """Outputs for all rows of x. Row i has the same bits in any batch."""
         return loop.predict(self, x, {"batch_size": batch_size, "steps": steps, "callbacks": callbacks})
 
-    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False) -> Any:
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """One training step on one batch."""
         need_compiled(self._compiled, "train_on_batch")
         with self._alone("train_on_batch"):
@@ -256,7 +156,9 @@ class Model(Layer):
         from nnfast.training.loop import _with_class_weight
         from nnfast.training.phase import Phase, Totals
 
-        source = ArraySource(x, y, sample_weight, input_names=self.input_names_for(x), target_names=self.output_names or ("y",))
+        source = ArraySource(
+            x, y, sample_weight, input_names=self.input_names_for(x), target_names=self.output_names or ("y",)
+        )
         source = _with_class_weight(source, class_weight)
         training = kind == "train"
         (self.prepare_training if training else self.prepare_test)(source)
@@ -321,7 +223,9 @@ class Model(Layer):
         kind is "train" by default for a compiled model, else "predict".
         """
         if self.inputs is None:
-            raise NnfastError(f"model {self.name}: give it an Input, or call it on data once, before asking for its plan")
+            raise NnfastError(
+                f"model {self.name}: give it an Input, or call it on data once, before asking for its plan"
+            )
         kind = kind or ("train" if self.compiled else "predict")
         specs = tuple((tuple(shape[1:]), dtype) for shape, dtype in self.input_specs)
         if kind == "predict":
@@ -330,7 +234,13 @@ class Model(Layer):
         ys = []
         for i, (shape, dtype) in enumerate(self.output_specs):
             loss = compiled.settings["loss"]
-            own = loss[i] if isinstance(loss, list) else loss.get(self.output_names[i]) if isinstance(loss, dict) else loss
+            own = (
+                loss[i]
+                if isinstance(loss, list)
+                else loss.get(self.output_names[i])
+                if isinstance(loss, dict)
+                else loss
+            )
             sparse = "sparse" in str(getattr(own, "name", own))
             ys.append((tuple(shape[1:-1]), "int32") if sparse else (tuple(shape[1:]), dtype))
         return report(compiled.step(kind, Signature(batch_size, specs, tuple(ys))).plan)  # type: ignore[arg-type]
@@ -381,7 +291,9 @@ class _Alone:
 
     def __enter__(self) -> None:
         if not self.lock.acquire(blocking=False):
-            raise NnfastError(f"{self.call}: model {self.name} is being trained or evaluated by another call; wait for it, or use a second model")
+            raise NnfastError(
+                f"{self.call}: model {self.name} is being trained or evaluated by another call; wait for it, or use a second model"
+            )
 
     def __exit__(self, *_: Any) -> None:
         self.lock.release()
@@ -392,27 +304,3 @@ def _as_results(logs: dict[str, Any], return_dict: bool) -> Any:
         return logs
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
-
-
-def _ordered_calls(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[LayerCall]:
-    """The layer calls between inputs and outputs, in an order in which they can run."""
-    ordered: list[LayerCall] = []
-    state: dict[LayerCall, bool] = {}
-    stack: list[tuple[Symbol, bool]] = [(symbol, False) for symbol in reversed(outputs)]
-    while stack:
-        symbol, done = stack.pop()
-        call = symbol.call
-        if symbol in inputs:
-            continue
-        if call is None:
-            raise GraphError(f"the outputs depend on {symbol!r}, which is not among the inputs of the model")
-        if done:
-            if call not in ordered:
-                ordered.append(call)
-            continue
-        if call in state:
-            continue
-        state[call] = True
-        stack.append((symbol, True))
-        stack += [(s, False) for s in reversed(flat(call.inputs)) if isinstance(s, Symbol)]
-    return ordered

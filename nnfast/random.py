@@ -40,7 +40,7 @@ def global_seed() -> int:
     """The seed; drawn from the operating system at first use where none was set."""
     with _state.lock:
         if _state.seed is None:
-            _state.seed = int(np.random.SeedSequence().entropy) & (2**63 - 1)  # type: ignore[operator, arg-type]
+            _state.seed = int(np.random.SeedSequence().entropy) & (2**63 - 1)  # type: ignore[arg-type]
         return _state.seed
 
 
@@ -51,7 +51,15 @@ def next_stream() -> int:
         return _state.streams - 1
 
 
-def _draw(name: str, shape: tuple[int, ...], first: tuple[str, float], second: tuple[str, float], dtype: str, seed: int | None, stream: int | None) -> np.ndarray:
+def _draw(
+    name: str,
+    shape: tuple[int, ...],
+    first: tuple[str, float],
+    second: tuple[str, float],
+    dtype: str,
+    seed: int | None,
+    stream: int | None,
+) -> np.ndarray:
     counters = np.zeros(COUNTERS, np.int64)
     counters[SEED] = global_seed() if seed is None else seed
     attributes: dict[str, Any] = {"shape": tuple(shape), first[0]: float(first[1]), second[0]: float(second[1])}
@@ -59,7 +67,14 @@ def _draw(name: str, shape: tuple[int, ...], first: tuple[str, float], second: t
     return run_op(OPS[name], [counters], attributes)[0]
 
 
-def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: str = "float32", seed: int | None = None, stream: int | None = None) -> np.ndarray:
+def uniform(
+    shape: tuple[int, ...],
+    low: float = 0.0,
+    high: float = 1.0,
+    dtype: str = "float32",
+    seed: int | None = None,
+    stream: int | None = None,
+) -> np.ndarray:
     """Uniform numbers in [low, high).
 
     >>> bool((uniform((2, 2), seed=1) == uniform((2, 2), seed=1)).all())
@@ -68,6 +83,13 @@ def uniform(shape: tuple[int, ...], low: float = 0.0, high: float = 1.0, dtype: 
     return _draw("random_uniform", shape, ("low", low), ("high", high), dtype, seed, stream)
 
 
-def normal(shape: tuple[int, ...], mean: float = 0.0, std: float = 1.0, dtype: str = "float32", seed: int | None = None, stream: int | None = None) -> np.ndarray:
+def normal(
+    shape: tuple[int, ...],
+    mean: float = 0.0,
+    std: float = 1.0,
+    dtype: str = "float32",
+    seed: int | None = None,
+    stream: int | None = None,
+) -> np.ndarray:
     """Normal numbers of the given mean and standard deviation."""
     return _draw("random_normal", shape, ("mean", mean), ("std", std), dtype, seed, stream)

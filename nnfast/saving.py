@@ -24,7 +24,11 @@ def save_model(model: Any, path: PathLike) -> None:
     if not model.built:
         raise NnfastError(f"model {model.name} is not built yet: give it an Input, or call it on data, before saving")
     tensors = _weight_tensors(model) | model.state.tensors(model.weights)
-    metadata: dict[str, Any] = {"kind": "model", "model": serialization.serialize(model), "weights": [v.name for v in model.weights]}
+    metadata: dict[str, Any] = {
+        "kind": "model",
+        "model": serialization.serialize(model),
+        "weights": [v.name for v in model.weights],
+    }
     if model.compiled:
         metadata["compile"] = _compile_config(model)
     write_tensors(path, tensors, metadata)
@@ -51,11 +55,15 @@ def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = No
     """
     tensors, metadata = read_tensors(filepath)
     if metadata.get("kind") != "model":
-        raise ModelFileError(f"{filepath}: holds {metadata.get('kind')!r}, expected a model; read weights with model.load_weights(path)")
+        raise ModelFileError(
+            f"{filepath}: holds {metadata.get('kind')!r}, expected a model; read weights with model.load_weights(path)"
+        )
     with serialization.custom_objects(custom_objects or {}):
         model = serialization.deserialize("layer", metadata["model"])
         if not model.built:
-            raise ModelFileError(f"{filepath}: the configuration of model {model.name} has no input shape; its class needs a from_config that builds it")
+            raise ModelFileError(
+                f"{filepath}: the configuration of model {model.name} has no input shape; its class needs a from_config that builds it"
+            )
         _assign(model, tensors, filepath)
         if compile and "compile" in metadata:
             model.compile(**_compile_arguments(metadata["compile"]))
@@ -72,11 +80,15 @@ def _assign(model: Any, tensors: Mapping[str, np.ndarray], path: PathLike) -> No
     variables = model.weights
     count = sum(name.startswith("weight/") for name in tensors)
     if count != len(variables):
-        raise ModelFileError(f"{path}: has {count} weights, model {model.name} has {len(variables)}: the file is for another model")
+        raise ModelFileError(
+            f"{path}: has {count} weights, model {model.name} has {len(variables)}: the file is for another model"
+        )
     for i, variable in enumerate(variables):
         array = tensors[f"weight/{i}"]
         if array.shape != variable.shape:
-            raise ModelFileError(f"{path}: weight {i} has shape {list(array.shape)}, {variable.name} has {list(variable.shape)}: the file is for another model")
+            raise ModelFileError(
+                f"{path}: weight {i} has shape {list(array.shape)}, {variable.name} has {list(variable.shape)}: the file is for another model"
+            )
     for i, variable in enumerate(variables):
         variable.assign(tensors[f"weight/{i}"])
 
@@ -112,7 +124,9 @@ def graph_config(model: Any) -> dict[str, Any]:
         several = isinstance(call.inputs, list | tuple)
         for output in call.outputs:
             numbers[output] = len(numbers)
-        calls.append({"layer": layers.index(call.layer), "several": several, "inputs": [numbers[s] for s in flat(call.inputs)]})
+        calls.append(
+            {"layer": layers.index(call.layer), "several": several, "inputs": [numbers[s] for s in flat(call.inputs)]}
+        )
     return {
         "inputs": [{"shape": list(s.shape[1:]), "dtype": s.dtype, "name": s.name} for s in model.inputs],
         "layers": [serialization.serialize(layer) for layer in layers],
@@ -125,7 +139,7 @@ def graph_config(model: Any) -> dict[str, Any]:
 
 def model_from_graph(cls: Any, config: dict[str, Any]) -> Any:
     """A functional model from what `graph_config` gave."""
-    from nnfast.model import Input
+    from nnfast.structure import Input
 
     layers = [serialization.deserialize("layer", item) for item in config["layers"]]
     symbols: list[Any] = [Input(**item) for item in config["inputs"]]
@@ -134,4 +148,8 @@ def model_from_graph(cls: Any, config: dict[str, Any]) -> Any:
         given = [symbols[i] for i in call["inputs"]]
         symbols += flat(layers[call["layer"]](given if call["several"] else given[0]))
     outputs = [symbols[i] for i in config["outputs"]]
-    return cls(inputs if config["takes_list"] else inputs[0], outputs if config["gives_list"] else outputs[0], name=config.get("name"))
+    return cls(
+        inputs if config["takes_list"] else inputs[0],
+        outputs if config["gives_list"] else outputs[0],
+        name=config.get("name"),
+    )

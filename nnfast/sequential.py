@@ -72,7 +72,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
-        from nnfast.model import Input
+        from nnfast.structure import Input
 
         layers = [serialization.deserialize("layer", item) for item in config["layers"]]
         first = [Input(**config["input"])] if config.get("input") else []
@@ -80,4 +80,3 @@ class Sequential(Model):
 
 
 serialization.register("layer")(Sequential)
-

@@ -43,14 +43,21 @@ def summary(model: Any) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = [f"Model: {model.name}"]
     for i, row in enumerate(rows):
-        lines.append("  ".join(cell.ljust(width) if c < 2 else cell.rjust(width) for c, (cell, width) in enumerate(zip(row, widths, strict=True))))
+        lines.append(
+            "  ".join(
+                cell.ljust(width) if c < 2 else cell.rjust(width)
+                for c, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+        )
         if i == 0:
             lines.append("-" * len(lines[-1]))
     if not model.built:
         lines.append("not built yet: the shapes follow from the first data, or from an Input")
     trainable = sum(v.size for v in model.trainable_weights)
     total = model.count_params()
-    lines.append(f"parameters: {total:,} ({trainable:,} trainable, {total - trainable:,} not), flops per row: {total_flops:,.0f}")
+    lines.append(
+        f"parameters: {total:,} ({trainable:,} trainable, {total - trainable:,} not), flops per row: {total_flops:,.0f}"
+    )
     return "\n".join(lines)
 
 
@@ -75,7 +82,9 @@ def _shape_and_flops(layer: Any, inputs: Any) -> tuple[str, float]:
     if inputs is None or not layer.built:
         return "?", 0.0
     graph = Graph()
-    values = [graph.input([1 if n is None else n for n in s.shape], s.dtype) for s in flat(inputs) if isinstance(s, Symbol)]
+    values = [
+        graph.input([1 if n is None else n for n in s.shape], s.dtype) for s in flat(inputs) if isinstance(s, Symbol)
+    ]
     with tracing(graph):
         outputs = flat(layer(values if isinstance(inputs, list | tuple) else values[0]))
     shapes = [str((None, *value.shape[1:])) for value in outputs]

@@ -51,7 +51,9 @@ class Variable:
         if any(extent < 0 for extent in self.shape):
             raise ShapeError(f"Variable(shape={list(shape)}): sizes must not be negative")
         if layout not in ("row", "panel") or (layout == "panel" and len(self.shape) != 2):
-            raise ShapeError(f"Variable(layout={layout!r}): expected 'row', or 'panel' for a matrix; the shape is {list(self.shape)}")
+            raise ShapeError(
+                f"Variable(layout={layout!r}): expected 'row', or 'panel' for a matrix; the shape is {list(self.shape)}"
+            )
         self.layout = layout
         self.name = name
         self.trainable = trainable
@@ -79,7 +81,7 @@ class Variable:
     def address(self) -> int:
         return int(self.storage.ctypes.data)
 
-    def move_to(self, memory: Memory, offset: int) -> None:
+    def move_to(self, memory: Any, offset: int) -> None:
         """Keep the content in another piece of memory from now on."""
         count = self.stored_bytes // np.dtype(self.dtype).itemsize
         storage = np.frombuffer(memory, self.dtype, count, offset)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nnfast
-from nnfast import losses, ops, serialization
+from nnfast import losses, metrics, ops, serialization
 from nnfast.errors import LabelError, ShapeError, UnknownNameError
 
 RNG = np.random.default_rng(0)
@@ -248,6 +248,22 @@ def test_labels_out_of_range_are_named(label: int, row: int) -> None:
         losses.SparseCategoricalCrossentropy()(labels, PROBABILITY)
     with pytest.raises(LabelError, match=f"label {label} in row {row}"):
         losses.SparseCategoricalCrossentropy().check_targets(labels[:, None], (None, C))
+
+
+def test_targets_beyond_zero_and_one_are_named() -> None:
+    bits = BITS.copy()
+    bits[2, 3] = 2.0
+    with pytest.raises(LabelError, match=r"target 2.0 in row 2; expected 0 and 1"):
+        losses.BinaryCrossentropy()(bits, PROBABILITY)
+    with pytest.raises(LabelError, match="target -1 in row 0"):
+        losses.BinaryCrossentropy().check_targets(np.array([-1, 1]), (None, 1))
+
+
+def test_a_function_gets_targets_in_the_rank_of_the_outputs() -> None:
+    loss = losses.get(lambda y_true, y_pred: ops.square(ops.subtract(y_true, y_pred)))
+    expected = ((REAL_TRUE[:, 0] - REAL[:, 0]) ** 2).mean()
+    assert float(loss(REAL_TRUE[:, 0], REAL[:, :1])) == pytest.approx(expected)
+    assert metrics.get(loss.function)(REAL_TRUE[:, 0], REAL[:, :1]) == pytest.approx(expected)
 
 
 def test_labels_that_are_no_integers_are_named() -> None:

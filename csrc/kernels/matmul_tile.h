@@ -11,8 +11,8 @@ enum { VECTORS_PER_PANEL = NNF_PANEL / LANES, VECTORS_PER_LINE = 64 / (LANES * N
 
 /* Tile shapes, by the registers of the level. ROWS x WIDE is the tile of large products. Up to FEW_ROWS rows of a
  * (FEW_ROWS_WIDE where columns are more than two vectors) are read where they lie; with few rows more vectors are
- * needed to keep enough chains in flight: FEW_WIDE(rows) of them, a power of two unless a vector is a whole panel (or a
- * tile could end inside the next one). */
+ * needed to keep enough chains in flight: FEW_WIDE(rows) of them. All widths are powers of two, so that no tile
+ * straddles a panel. */
 #if LANES * NNF_REAL == 512
 enum { ROWS = 14, WIDE = 2, FEW_ROWS = 8, FEW_ROWS_WIDE = 6 };
 #define FEW_WIDE(rows) ((rows) <= 3 ? 8 : (rows) <= 6 ? 4 : 2)
@@ -152,43 +152,44 @@ NNF_INLINE void tile_weight(const tile *t, const int mr, const int nv) {
 #define NNF_TILE_ENTRY(kind, mr, nv) [mr][nv] = kind##_##mr##_##nv,
 
 /* Every level has the widths that its loops ask for: powers of two up to WIDE, and up to FEW_WIDE for few rows. */
-#if LANES * NNF_REAL == 512
-#define NNF_ROWS_1_TO_6(X, kind, nv)                                                                                   \
-    X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
+#define NNF_ROWS_1_TO_4(X, kind, nv) X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv)
+#define NNF_ROWS_1_TO_6(X, kind, nv) NNF_ROWS_1_TO_4(X, kind, nv) X(kind, 5, nv) X(kind, 6, nv)
 #define NNF_ROWS_7_TO_14(X, kind, nv)                                                                                  \
     X(kind, 7, nv)                                                                                                     \
-    X(kind, 8, nv) X(kind, 9, nv) X(kind, 10, nv) X(kind, 11, nv) X(kind, 12, nv) X(kind, 13, nv) X(kind, 14, nv)
+    X(kind, 8, nv)                                                                                                     \
+    X(kind, 9, nv) X(kind, 10, nv) X(kind, 11, nv) X(kind, 12, nv) X(kind, 13, nv) X(kind, 14, nv)
+#if LANES * NNF_REAL == 512
 #define NNF_PACKED_TILES(X)                                                                                            \
-    NNF_ROWS_7_TO_14(X, tile_packed, 1) NNF_ROWS_7_TO_14(X, tile_packed, 2) X(tile_packed, 15, 1) X(tile_packed, 16, 1)
+    NNF_ROWS_7_TO_14(X, tile_packed, 1)                                                                                \
+    NNF_ROWS_7_TO_14(X, tile_packed, 2) X(tile_packed, 15, 1) X(tile_packed, 16, 1)
 #define NNF_ROWS_TILES(X)                                                                                              \
     NNF_ROWS_1_TO_6(X, tile_rows, 1)                                                                                   \
     NNF_ROWS_1_TO_6(X, tile_rows, 2)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_rows, 4) X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8) X(tile_rows, 7, 1)       \
-        X(tile_rows, 8, 1) X(tile_rows, 7, 2) X(tile_rows, 8, 2)
+    NNF_ROWS_1_TO_6(X, tile_rows, 4)                                                                                   \
+    X(tile_rows, 1, 8)                                                                                                 \
+    X(tile_rows, 2, 8)                                                                                                 \
+    X(tile_rows, 3, 8) X(tile_rows, 7, 1) X(tile_rows, 8, 1) X(tile_rows, 7, 2) X(tile_rows, 8, 2)
 #define NNF_WEIGHT_TILES(X)                                                                                            \
     NNF_ROWS_1_TO_6(X, tile_weight, 1)                                                                                 \
-    NNF_ROWS_1_TO_6(X, tile_weight, 2) NNF_ROWS_7_TO_14(X, tile_weight, 1) NNF_ROWS_7_TO_14(X, tile_weight, 2)
+    NNF_ROWS_1_TO_6(X, tile_weight, 2)                                                                                 \
+    NNF_ROWS_7_TO_14(X, tile_weight, 1)                                                                                \
+    NNF_ROWS_7_TO_14(X, tile_weight, 2)
 #elif LANES * NNF_REAL == 256
-#define NNF_ROWS_1_TO_6(X, kind, nv)                                                                                   \
-    X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
 #define NNF_PACKED_TILES(X) NNF_ROWS_1_TO_6(X, tile_packed, 1) NNF_ROWS_1_TO_6(X, tile_packed, 2)
 #define NNF_ROWS_TILES(X)                                                                                              \
     NNF_ROWS_1_TO_6(X, tile_rows, 1)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_rows, 2) X(tile_rows, 1, 4) X(tile_rows, 2, 4) X(tile_rows, 3, 4) X(tile_rows, 1, 8)
+    NNF_ROWS_1_TO_6(X, tile_rows, 2)                                                                                   \
+    X(tile_rows, 1, 4) X(tile_rows, 2, 4) X(tile_rows, 3, 4) X(tile_rows, 1, 8)
 #define NNF_WEIGHT_TILES(X) NNF_ROWS_1_TO_6(X, tile_weight, 1) NNF_ROWS_1_TO_6(X, tile_weight, 2)
 #elif defined(__aarch64__)
-#define NNF_ROWS_1_TO_6(X, kind, nv)                                                                                   \
-    X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv) X(kind, 5, nv) X(kind, 6, nv)
-#define NNF_PACKED_TILES(X)                                                                                            \
-    NNF_ROWS_1_TO_6(X, tile_packed, 1) NNF_ROWS_1_TO_6(X, tile_packed, 2) NNF_ROWS_1_TO_6(X, tile_packed, 4)
-#define NNF_ROWS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_rows, 1)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_rows, 2)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_rows, 4) X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8)
-#define NNF_WEIGHT_TILES(X)                                                                                            \
-    NNF_ROWS_1_TO_6(X, tile_weight, 1) NNF_ROWS_1_TO_6(X, tile_weight, 2) NNF_ROWS_1_TO_6(X, tile_weight, 4)
+#define NNF_WIDTHS_1_TO_4(X, kind)                                                                                     \
+    NNF_ROWS_1_TO_6(X, kind, 1)                                                                                        \
+    NNF_ROWS_1_TO_6(X, kind, 2)                                                                                        \
+    NNF_ROWS_1_TO_6(X, kind, 4)
+#define NNF_PACKED_TILES(X) NNF_WIDTHS_1_TO_4(X, tile_packed)
+#define NNF_ROWS_TILES(X) NNF_WIDTHS_1_TO_4(X, tile_rows) X(tile_rows, 1, 8) X(tile_rows, 2, 8) X(tile_rows, 3, 8)
+#define NNF_WEIGHT_TILES(X) NNF_WIDTHS_1_TO_4(X, tile_weight)
 #else
-#define NNF_ROWS_1_TO_4(X, kind, nv) X(kind, 1, nv) X(kind, 2, nv) X(kind, 3, nv) X(kind, 4, nv)
 #define NNF_PACKED_TILES(X) NNF_ROWS_1_TO_4(X, tile_packed, 1) NNF_ROWS_1_TO_4(X, tile_packed, 2)
 #define NNF_ROWS_TILES(X) NNF_ROWS_1_TO_4(X, tile_rows, 1) NNF_ROWS_1_TO_4(X, tile_rows, 2) X(tile_rows, 1, 4)
 #define NNF_WEIGHT_TILES(X) NNF_ROWS_1_TO_4(X, tile_weight, 1) NNF_ROWS_1_TO_4(X, tile_weight, 2)

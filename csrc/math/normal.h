@@ -66,14 +66,28 @@ NNF_INLINE vec v_erf(vec x) {
     return v_copysign(v_select(v_lt(t, v_set((real)0.7)), small, large), x);
 }
 
+/* The same polynomial with the rounding error of its last step. That error is exact for positive terms: c[0] - y is a
+ * multiple of the last place of y. */
+NNF_INLINE vec normal_polynomial(vec t, const real *c, int degree, vec *low) {
+    const vec upper = polynomial(t, c + 1, degree - 1);
+    const vec y = v_fma(t, upper, v_set(c[0]));
+    *low = v_fma(t, upper, v_sub(v_set(c[0]), y));
+    return y;
+}
+
 /* x Phi(x). 2^n is applied last: t Phi(-t) may be normal where Phi(-t) is not. */
 NNF_INLINE vec v_gelu(vec x) {
-    vec n, m_low, a_low;
-    const vec t = normal_clamp(v_abs(x));
+    vec n, m_low, a_low, p_low, s_low, product_low, q_low;
+    const vec t = normal_clamp(v_abs(x)), twice = v_add(t, t);
+    const vec p = normal_polynomial(t, normal_p, NNF_DEGREE(normal_p), &p_low);
+    const vec s = normal_polynomial(t, normal_s, NNF_DEGREE(normal_s), &s_low);
+    const vec product = two_product(twice, p, &product_low);
+    const vec q = two_sum(product, s, &q_low);
+    q_low = v_add(v_fma(twice, p_low, q_low), v_add(product_low, s_low));
     const vec m = two_product(t, normal_exp(t, &n), &m_low);
-    const vec p = NNF_POLYNOMIAL(t, normal_p);
     const vec a = two_product(m, p, &a_low);
-    const vec tail = v_scale(quotient(a, v_fma(m_low, p, a_low), normal_divisor(t, p), v_zero()), n);
+    a_low = v_fma(m, p_low, v_fma(m_low, p, a_low));
+    const vec tail = v_scale(quotient(a, a_low, q, q_low), n);
     return v_select(v_lt(v_zero(), x), v_sub(x, tail), v_copysign(tail, x));
 }
 

@@ -24,7 +24,8 @@ NNF_INLINE vec polynomial(vec x, const real *c, int degree) {
         y = v_fma(y, x, v_set(c[i]));
     return y;
 }
-#define NNF_POLYNOMIAL(x, c) polynomial(x, c, (int)(sizeof(c) / sizeof(c)[0]) - 1)
+#define NNF_DEGREE(c) ((int)(sizeof(c) / sizeof(c)[0]) - 1)
+#define NNF_POLYNOMIAL(x, c) polynomial(x, c, NNF_DEGREE(c))
 
 /* a + b = sum + error exactly (Knuth). */
 NNF_INLINE vec two_sum(vec a, vec b, vec *error) {

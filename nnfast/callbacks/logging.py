@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +33,8 @@ class CSVLogger(Callback):
         path = Path(self.filename)
         self._columns = []
         if self.append and path.exists():
+            import csv  # here and below: not in every process that imports nnfast
+
             with path.open(newline="", encoding="utf-8") as file:
                 header = next(csv.reader(file, delimiter=self.separator), [])
             self._columns = header[1:]
@@ -49,6 +50,8 @@ class CSVLogger(Callback):
         self._write([epoch, *(_text(logs.get(column, "NA")) for column in self._columns)])
 
     def _write(self, row: list[Any]) -> None:
+        import csv
+
         assert self._file is not None
         csv.writer(self._file, delimiter=self.separator, lineterminator="\n").writerow(row)
         self._file.flush()

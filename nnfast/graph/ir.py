@@ -129,7 +129,13 @@ class Graph:
         """The value that stands for a variable's present content."""
         if variable not in self.variables:
             self.variables[variable] = Value(
-                self, variable.shape, variable.dtype, "variable", variable.name, payload=variable, layout=variable.layout
+                self,
+                variable.shape,
+                variable.dtype,
+                "variable",
+                variable.name,
+                payload=variable,
+                layout=variable.layout,
             )
         return self.variables[variable]
 

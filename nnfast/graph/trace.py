@@ -35,7 +35,9 @@ class Trace:
     def counters(self) -> Value:
         """The model's counters, from which random numbers are drawn."""
         if self._counters is None:
-            raise GraphError("random ops need the counters of a model: call them in a layer, or use nnfast.random on arrays")
+            raise GraphError(
+                "random ops need the counters of a model: call them in a layer, or use nnfast.random on arrays"
+            )
         return self.graph.variable(self._counters)
 
 
@@ -79,7 +81,7 @@ def _find_graph(operands: Sequence[Any]) -> Graph | None:
 
 def float_dtype(operands: Sequence[Any]) -> str:
     """The floating type of an op: that of its symbolic operands and variables; else of its arrays; else float32."""
-    strong = [x.dtype for x in operands if isinstance(x, Value) and x.kind != "constant" or is_variable(x)]
+    strong = [x.dtype for x in operands if (isinstance(x, Value) and x.kind != "constant") or is_variable(x)]
     weak = [str(x.dtype) for x in operands if isinstance(x, np.ndarray | np.generic | Value)]
     for group in (strong, weak):
         floats = [dtype for dtype in group if dtype in FLOATS]
@@ -101,7 +103,9 @@ def as_value(graph: Graph, x: Any, dtype: str | None = None) -> Value:
         return graph.variable(x)
     array = np.asarray(x)
     if array.dtype == object or array.dtype.kind not in "biuf":
-        raise DtypeError(f"operand of type {type(x).__name__}: expected a number, an array, a Variable or a symbolic value")
+        raise DtypeError(
+            f"operand of type {type(x).__name__}: expected a number, an array, a Variable or a symbolic value"
+        )
     if dtype is None:
         dtype = str(array.dtype) if str(array.dtype) in DTYPES else ("float32" if array.dtype.kind == "f" else "int32")
     return graph.constant(array, dtype)

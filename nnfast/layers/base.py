@@ -52,7 +52,12 @@ class Layer:
     """
 
     def __init__(
-        self, *, name: str | None = None, dtype: str | None = None, trainable: bool = True, activity_regularizer: Any = None
+        self,
+        *,
+        name: str | None = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        activity_regularizer: Any = None,
     ) -> None:
         self._children: dict[str, Any]
         object.__setattr__(self, "_children", {})
@@ -64,6 +69,10 @@ class Layer:
         self.built = False
         self.input_shape: Any = None
         self.activity_regularizer = regularizers.get(activity_regularizer)
+        if not hasattr(self, "call"):
+            raise NotImplementedError(
+                f"{type(self).__name__}: define call(self, inputs), which computes the output with nnfast.ops"
+            )
         self._wants_training = "training" in inspect.signature(self.call).parameters
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -80,9 +89,7 @@ class Layer:
     def build(self, input_shape: Any) -> None:
         """Make the weights. input_shape: sizes with None for the batch; a list of such for several inputs."""
 
-    def call(self, inputs: Any) -> Any:
-        """Compute the output with nnfast.ops. May take `training=False` too."""
-        raise NotImplementedError(f"{type(self).__name__}: define call(self, inputs)")
+    call: Callable[..., Any]  # (self, inputs[, training=False]): computes the output with nnfast.ops
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as JSON types."""
@@ -115,7 +122,9 @@ class Layer:
         if isinstance(shape, int):
             shape = (shape,)
         if any(extent is None for extent in shape):
-            raise NnfastError(f"{self.name}: weight {name!r} has shape {list(shape)}: a size that is None cannot be part of a weight")
+            raise NnfastError(
+                f"{self.name}: weight {name!r} has shape {list(shape)}: a size that is None cannot be part of a weight"
+            )
         chosen = layout or ("panel" if len(shape) == 2 and trainable else "row")
         return Variable(
             tuple(shape), dtype or self.dtype, initializers.get(initializer), f"{self.name}/{name or 'weight'}", trainable, chosen,
@@ -184,7 +193,9 @@ class Layer:
             raise NnfastError(f"{self.name}.set_weights: expected {len(variables)} arrays, got {len(weights)}{hint}")
         for variable, array in zip(variables, weights, strict=True):
             if np.shape(array) != variable.shape:
-                raise NnfastError(f"{self.name}.set_weights: {variable.name} has shape {list(variable.shape)}, got {list(np.shape(array))}")
+                raise NnfastError(
+                    f"{self.name}.set_weights: {variable.name} has shape {list(variable.shape)}, got {list(np.shape(array))}"
+                )
         for variable, array in zip(variables, weights, strict=True):
             variable.assign(array)
 
@@ -207,7 +218,11 @@ class Layer:
         if any(isinstance(x, Value) for x in flat(inputs)):
             self._ensure_built(inputs)
             return self._call_traced(inputs, training)
-        arrays = [np.asarray(x) for x in inputs] if isinstance(inputs, list | tuple) and not _is_numbers(inputs) else np.asarray(inputs)
+        arrays = (
+            [np.asarray(x) for x in inputs]
+            if isinstance(inputs, list | tuple) and not _is_numbers(inputs)
+            else np.asarray(inputs)
+        )
         self._ensure_built(arrays)
         arrays = [self._to_float(a) for a in arrays] if isinstance(arrays, list) else self._to_float(arrays)
         return self.call(arrays, training=bool(training)) if self._wants_training else self.call(arrays)
@@ -239,7 +254,9 @@ class Layer:
             specs = infer_outputs(self._call_traced, inputs)
         except NnfastError as error:
             shapes = [list(x.shape) for x in flat(inputs)]
-            raise type(error)(f"layer {self.name} ({type(self).__name__}) on input {shapes if len(shapes) > 1 else shapes[0]}: {error}") from None
+            raise type(error)(
+                f"layer {self.name} ({type(self).__name__}) on input {shapes if len(shapes) > 1 else shapes[0]}: {error}"
+            ) from None
         outputs = [Symbol(shape, dtype, self.name, index=i) for i, (shape, dtype) in enumerate(specs)]
         made = LayerCall(self, inputs, outputs)
         for output in outputs:

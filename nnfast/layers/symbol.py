@@ -87,7 +87,9 @@ def _trace(function: Callable[[Any], Any], inputs: Any, batch: int) -> list[Valu
     values = list(results) if isinstance(results, list | tuple) else [results]
     for result in values:
         if not isinstance(result, Value):
-            raise GraphError(f"a layer must return symbolic values, got {type(result).__name__}: compute with nnfast.ops, not with NumPy")
+            raise GraphError(
+                f"a layer must return symbolic values, got {type(result).__name__}: compute with nnfast.ops, not with NumPy"
+            )
     return values
 
 

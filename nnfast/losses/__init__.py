@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nnfast import serialization
-from nnfast.losses.base import Loss
+from nnfast.losses.base import Loss, same_rank
 from nnfast.losses.hinge import CategoricalHinge, Hinge, SquaredHinge, categorical_hinge, hinge, squared_hinge
 from nnfast.losses.probability import (
     BinaryCrossentropy,
@@ -54,6 +54,8 @@ logcosh = log_cosh
 class FunctionLoss(Loss):
     """A function (y_true, y_pred) -> values per sample, with weights and reduction around it.
 
+    Targets of shape (batch,) reach it as (batch, 1) where the outputs have that shape, so that nothing broadcasts by accident.
+
     In a model file it stands by its name; give the function to `load_model` in custom_objects, or register it.
 
     >>> import numpy as np
@@ -75,7 +77,7 @@ class FunctionLoss(Loss):
         self.function: Callable[[Tensor, Tensor], Tensor] = found
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self.function(y_true, y_pred)
+        return self.function(*same_rank(y_true, y_pred))
 
     def get_config(self) -> Config:
         return {"function": serialization.name_of(self.function), **super().get_config()}

@@ -106,6 +106,12 @@ def _labels(name: str, y_true: Tensor, output_shape: Shape) -> Tensor:
     return y_true
 
 
+def _first(y_true: Array, wrong: Array) -> tuple[int, Any]:
+    """Row and value of the first wrong target."""
+    place = np.argwhere(np.atleast_1d(wrong))[0]
+    return int(place[0]), np.atleast_1d(y_true)[tuple(place)]
+
+
 def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """sum(y_true * log(y_true / y_pred)) over the last axis; probabilities are limited to 1e-7..1 (Kullback and Leibler 1951).
 
@@ -161,6 +167,12 @@ class BinaryCrossentropy(_SmoothedCrossentropy):
     >>> round(float(loss(np.array([[1], [0]]), np.array([[0.0], [0.0]]))), 6)
     0.693147
     """
+
+    def check_targets(self, y_true: Array, output_shape: Shape) -> None:
+        wrong = (y_true < 0) | (y_true > 1)
+        if wrong.any():
+            row, value = _first(y_true, wrong)
+            raise LabelError(f"{self.name}: target {value} in row {row}; expected 0 and 1, or chances between them")
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
@@ -222,8 +234,7 @@ class SparseCategoricalCrossentropy(NamedLoss):
             wrong &= y_true != self.ignore_class
         if not wrong.any():
             return
-        row = int(np.flatnonzero(wrong.reshape(len(y_true), -1).any(axis=1))[0])
-        value = y_true[row][wrong[row]].flat[0] if y_true.ndim > 1 else y_true[row]
+        row, value = _first(y_true, wrong)
         raise LabelError(
             f"{self.name}: label {value} in row {row}; expected integers from 0 to {classes - 1}, because the model has "
             f"{classes} outputs. Number the classes from 0, or give the last layer more units"

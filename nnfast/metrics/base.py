@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import ops, serialization
-from nnfast.losses.base import as_tensor, dtype_name, expand_weight
+from nnfast.losses.base import as_tensor, dtype_name, expand_weight, same_rank
 from nnfast.serialization import Configurable, snake_case
 from nnfast.typing import Array, Config, Tensor, Totals
 
@@ -133,7 +133,7 @@ class FunctionMetric(MeanMetric):
         self.function: Callable[[Tensor, Tensor], Tensor] = found
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return self.function(y_true, y_pred)
+        return self.function(*same_rank(as_tensor(y_true), as_tensor(y_pred)))
 
     def get_config(self) -> Config:
         return {"function": serialization.name_of(self.function), **super().get_config()}

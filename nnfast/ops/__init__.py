@@ -9,12 +9,24 @@ from __future__ import annotations
 from typing import Any
 
 from nnfast.graph.ir import Value as _Value
-from nnfast.ops import activation, elementwise, fused, loss, matmul as _matmul, random, reduce, shape, softmax as _softmax, update  # noqa: F401
+from nnfast.ops import matmul as _products  # noqa: F401  (the families register their ops)
+from nnfast.ops import softmax as _rows  # noqa: F401
+
+from nnfast.ops import activation, elementwise, fused, loss, random, reduce, shape, update  # noqa: F401  # isort: skip
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
-from nnfast.ops.functions import cast as _cast, matmul, power, reshape as _reshape, slice as _slice, softmax  # noqa: F401
+from nnfast.ops.functions import matmul, power
 from nnfast.ops.registry import OPS
-from nnfast.ops.updates import update_adagrad, update_adam, update_rmsprop, update_sgd, update_sgd_momentum  # noqa: F401
+from nnfast.ops.shaping import *  # noqa: F403
+from nnfast.ops.shaping import reshape as _reshape
+from nnfast.ops.shaping import slice as _slice
+from nnfast.ops.updates import (  # noqa: F401
+    update_adagrad,
+    update_adam,
+    update_rmsprop,
+    update_sgd,
+    update_sgd_momentum,
+)
 
 
 def _function(name: str, public: str | None = None) -> Any:

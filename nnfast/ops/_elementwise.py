@@ -14,7 +14,28 @@ from nnfast.errors import ShapeError
 from nnfast.graph.ir import Node
 from nnfast.ops.registry import Arrays, OpDef, Sample, Specs, define
 
-SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 6.0, -6.0, 1e-3, -1e-3, 1e-30, -1e-30, 20.0, -20.0, 88.0, -88.0)
+SPECIAL = (
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    2.0,
+    -2.0,
+    3.0,
+    -3.0,
+    6.0,
+    -6.0,
+    1e-3,
+    -1e-3,
+    1e-30,
+    -1e-30,
+    20.0,
+    -20.0,
+    88.0,
+    -88.0,
+)
 SPECIAL_EXTREME = (np.inf, -np.inf, np.nan, 1e-40, -1e-40, 3e38, -3e38)
 SIZES = (0, 1, 7, 15, 16, 17, 31, 33, 255, 257, 1025)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnfast.graph.ir import Node, Value
 from nnfast.ops._elementwise import in_double, nary, plain, unary
-from nnfast.ops.elementwise import _erf, call
+from nnfast.ops.elementwise import call
 
 SELU_SCALE = 1.0507009873554804934193349852946
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -31,7 +31,7 @@ def _softplus(x: np.ndarray) -> np.ndarray:
 
 
 def _normal_cdf(x: np.ndarray) -> np.ndarray:
-    return 0.5 * np.frompyfunc(math.erfc, 1, 1)(-x / math.sqrt(2)).astype(np.float64)
+    return 0.5 * np.asarray(np.frompyfunc(math.erfc, 1, 1)(-x / math.sqrt(2)), np.float64)
 
 
 def _infinite_product(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
@@ -123,8 +123,26 @@ def _tanh_second(node: Node, d: Value) -> Value:
     return call("scale", call("multiply", call("multiply", d, dy), y), factor=-2.0)
 
 
-activation("relu", "max(x, 0); NaN stays", lambda x: np.maximum(x, 0), "y", lambda d, y: np.where(y > 0, d, 0), _piecewise, flops=1, tolerance="exact")
-activation("relu6", "min(max(x, 0), 6)", lambda x: np.clip(x, 0, 6), "x", lambda d, x: np.where((x > 0) & (x < 6), d, 0), _piecewise, flops=2, tolerance="exact")
+activation(
+    "relu",
+    "max(x, 0); NaN stays",
+    lambda x: np.maximum(x, 0),
+    "y",
+    lambda d, y: np.where(y > 0, d, 0),
+    _piecewise,
+    flops=1,
+    tolerance="exact",
+)
+activation(
+    "relu6",
+    "min(max(x, 0), 6)",
+    lambda x: np.clip(x, 0, 6),
+    "x",
+    lambda d, x: np.where((x > 0) & (x < 6), d, 0),
+    _piecewise,
+    flops=2,
+    tolerance="exact",
+)
 activation(
     "leaky_relu", "x if x > 0 else negative_slope * x", lambda x, negative_slope: np.where(x > 0, x, x * x.dtype.type(negative_slope)), "x",
     lambda d, x, negative_slope: np.where(x > 0, d, d * d.dtype.type(negative_slope)), _piecewise, flops=2, tolerance="rounding",
@@ -138,14 +156,34 @@ activation(
     "selu", "1.0507 * (x if x > 0 else 1.67326 * (e^x - 1)) (Klambauer et al. 2017)", _selu, "y",
     lambda d, y: np.where(y > 0, d * SELU_SCALE, d * (y + SELU_SCALE * SELU_ALPHA)), flops=18,
 )  # fmt: skip
-activation("sigmoid", "1 / (1 + e^-x)", _sigmoid, "y", lambda d, y: d * y * (1 - y), _sigmoid_second, flops=16, keeps_zero=False)
-activation("hard_sigmoid", "relu6(x + 3) / 6", lambda x: np.clip(x + 3, 0, 6) / 6, "x", lambda d, x: np.where((x > -3) & (x < 3), d / 6, 0), _piecewise, flops=4, keeps_zero=False)
+activation(
+    "sigmoid",
+    "1 / (1 + e^-x)",
+    _sigmoid,
+    "y",
+    lambda d, y: d * y * (1 - y),
+    _sigmoid_second,
+    flops=16,
+    keeps_zero=False,
+)
+activation(
+    "hard_sigmoid",
+    "relu6(x + 3) / 6",
+    lambda x: np.clip(x + 3, 0, 6) / 6,
+    "x",
+    lambda d, x: np.where((x > -3) & (x < 3), d / 6, 0),
+    _piecewise,
+    flops=4,
+    keeps_zero=False,
+)
 activation("tanh", "hyperbolic tangent", np.tanh, "y", lambda d, y: d * (1 - y * y), _tanh_second, flops=20)
 activation(
     "gelu", "x * Phi(x), Phi the normal distribution function (Hendrycks, Gimpel 2016)", lambda x: _infinite_product(x, _normal_cdf(x)), "x",
     lambda d, x: d * (_normal_cdf(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)), flops=30, tolerance="tail",
 )  # fmt: skip
-activation("gelu_tanh", "0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))", _gelu_tanh, "x", _gelu_tanh_gradient, flops=26)
+activation(
+    "gelu_tanh", "0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))", _gelu_tanh, "x", _gelu_tanh_gradient, flops=26
+)
 activation(
     "silu", "x * sigmoid(x)", lambda x: _infinite_product(x, _sigmoid(x)), "x",
     lambda d, x: d * _sigmoid(x) * (1 + x * (1 - _sigmoid(x))), flops=18,
@@ -155,5 +193,19 @@ activation(
     lambda d, x: np.where(x <= -3, 0, np.where(x >= 3, d, d * (2 * x + 3) / 6)), flops=5,
 )  # fmt: skip
 activation("softplus", "log(1 + e^x)", _softplus, "x", lambda d, x: d * _sigmoid(x), flops=28, keeps_zero=False)
-activation("softsign", "x / (1 + |x|)", lambda x: np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x))), "x", lambda d, x: d / np.square(1 + np.abs(x)), flops=4)
-activation("mish", "x * tanh(softplus(x)) (Misra 2019)", lambda x: _infinite_product(x, np.tanh(_softplus(x))), "x", _mish_gradient, flops=40)
+activation(
+    "softsign",
+    "x / (1 + |x|)",
+    lambda x: np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x))),
+    "x",
+    lambda d, x: d / np.square(1 + np.abs(x)),
+    flops=4,
+)
+activation(
+    "mish",
+    "x * tanh(softplus(x)) (Misra 2019)",
+    lambda x: _infinite_product(x, np.tanh(_softplus(x))),
+    "x",
+    _mish_gradient,
+    flops=40,
+)

@@ -72,7 +72,8 @@ def _program_calls(node: Node) -> list[Call]:
         slots[inputs + i] = slot
         function = OPS[part.op].function
         assert function is not None
-        program.append(Operation(function, slot, *[*operands, -1, -1][:3], part.parameters))
+        a, b, c = [*operands, -1, -1][:3]
+        program.append(Operation(function, slot, a, b, c, part.parameters))
     return [elementwise_call(node, program, temporaries)]
 
 
@@ -101,7 +102,9 @@ def _product_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
     return {key: attributes[key] for key in ("transpose_a", "transpose_b")}
 
 
-def _product_reference(a: np.ndarray, b: np.ndarray, *operands: np.ndarray, body: tuple[Part, ...], transpose_a: bool, transpose_b: bool) -> np.ndarray:
+def _product_reference(
+    a: np.ndarray, b: np.ndarray, *operands: np.ndarray, body: tuple[Part, ...], transpose_a: bool, transpose_b: bool
+) -> np.ndarray:
     product = OPS["matmul"].reference(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
     return _run_body([*operands, product], body)
 
@@ -114,7 +117,7 @@ def _product_calls(node: Node) -> list[Call]:
         function = OPS[part.op].function
         assert function is not None
         other = part.operands[1] if len(part.operands) > 1 else -1
-        stride = 0 if other < 0 or operands[other].size == columns and node.output.shape[0] != 1 else columns
+        stride = 0 if other < 0 or (operands[other].size == columns and node.output.shape[0] != 1) else columns
         program.append(Operation(function, 0, 0, 3 + other if other >= 0 else -1, stride, part.parameters))
     call = OPS["matmul"].kernel_calls(node)[0]
     return [Call(call.kernel, call.sizes, call.scalars, program=tuple(program))]

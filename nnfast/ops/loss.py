@@ -27,9 +27,13 @@ def _check_rows(node: Node, labels: bool) -> tuple[int, int]:
     z, target = node.inputs
     wanted = z.shape[:1] if labels else z.shape
     if z.ndim != 2 or target.shape != wanted:
-        raise ShapeError(f"{node.op.name}: expected {node.op.inputs[0]} [rows, classes] and {node.op.inputs[1]} {list(wanted)}, got {list(z.shape)} and {list(target.shape)}")
+        raise ShapeError(
+            f"{node.op.name}: expected {node.op.inputs[0]} [rows, classes] and {node.op.inputs[1]} {list(wanted)}, got {list(z.shape)} and {list(target.shape)}"
+        )
     if labels and target.dtype != "int32":
-        raise ShapeError(f"{node.op.name}: labels must be int32, got {target.dtype}; use nnfast.ops.cast(labels, 'int32')")
+        raise ShapeError(
+            f"{node.op.name}: labels must be int32, got {target.dtype}; use nnfast.ops.cast(labels, 'int32')"
+        )
     return z.shape[0], z.shape[1]
 
 
@@ -92,7 +96,12 @@ def _categorical_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sampl
         yield [(rng.standard_normal(shape) * 4).astype(dtype), _target(rng, shape, dtype)], {}
 
 
-_rows: dict[str, Any] = dict(kind="loss", promotes=False, tolerance="sum", flops=lambda n: 18.0 * n.inputs[0].size)
+_rows: dict[str, Any] = {
+    "kind": "loss",
+    "promotes": False,
+    "tolerance": "sum",
+    "flops": lambda n: 18.0 * n.inputs[0].size,
+}
 define(
     name="sparse_cross_entropy", inputs=("logits", "labels"), formula="loss = -log softmax(logits)[label]; second output softmax(logits) - onehot",
     infer=_infer(True, True), reference=_sparse_reference, gradient=_rows_gradient, kernel="sparse_cross_entropy", arguments=_arguments,
@@ -121,7 +130,9 @@ def _decompose_categorical(node: Node) -> list[Value]:
 
 def _decompose_sparse(node: Node) -> list[Value]:
     p, labels = node.inputs
-    picked = call("sum", call("multiply", p, call("one_hot", labels, classes=p.shape[1], dtype=p.dtype)), start=1, stop=2)
+    picked = call(
+        "sum", call("multiply", p, call("one_hot", labels, classes=p.shape[1], dtype=p.dtype)), start=1, stop=2
+    )
     clipped = call("clip", picked, low=PROBABILITY_EPSILON, high=1 - PROBABILITY_EPSILON)
     return [call("negative", call("log", clipped))]
 
@@ -156,7 +167,9 @@ def _probability_binary(p: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _never(node: Node, *_: Any) -> list[Value | None]:
-    raise GraphError(f"{node.op.name} is rewritten before differentiation; the passes 'stable_losses' and 'decompose' cannot both be off")
+    raise GraphError(
+        f"{node.op.name} is rewritten before differentiation; the passes 'stable_losses' and 'decompose' cannot both be off"
+    )
 
 
 def _probability_samples(labels: bool) -> Any:
@@ -174,7 +187,14 @@ def _binary_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
         yield [rng.random(shape).astype(dtype), (rng.random(shape) < 0.5).astype(dtype)], {}
 
 
-_on_probabilities: dict[str, Any] = dict(kind="loss", promotes=False, tolerance="sum", kernel=None, gradient=_never, flops=lambda n: 20.0 * n.inputs[0].size)
+_on_probabilities: dict[str, Any] = {
+    "kind": "loss",
+    "promotes": False,
+    "tolerance": "sum",
+    "kernel": None,
+    "gradient": _never,
+    "flops": lambda n: 20.0 * n.inputs[0].size,
+}
 define(
     name="sparse_cross_entropy_of_probabilities", inputs=("probabilities", "labels"), formula="-log(p[label]), p limited to [1e-7, 1 - 1e-7]",
     infer=_infer(True, False), reference=_probability_sparse, decompose=_decompose_sparse, samples=_probability_samples(True), **_on_probabilities,

@@ -32,12 +32,16 @@ def product_sizes(node: Node) -> tuple[int, int, int]:
 def _infer(node: Node) -> Specs:
     a, b = node.inputs[:2]
     if a.ndim != 2 or b.ndim != 2:
-        raise ShapeError(f"matmul: expected two matrices, got shapes {list(a.shape)} and {list(b.shape)}; reshape or flatten first")
+        raise ShapeError(
+            f"matmul: expected two matrices, got shapes {list(a.shape)} and {list(b.shape)}; reshape or flatten first"
+        )
     rows, columns, inner = product_sizes(node)
     other = b.shape[1] if node.attributes["transpose_b"] else b.shape[0]
     if inner != other:
         flags = "".join(f", {k}=True" for k in ("transpose_a", "transpose_b") if node.attributes[k])
-        raise ShapeError(f"matmul: shapes {list(a.shape)} and {list(b.shape)}{flags} do not fit: {inner} columns meet {other} rows; the two must be equal")
+        raise ShapeError(
+            f"matmul: shapes {list(a.shape)} and {list(b.shape)}{flags} do not fit: {inner} columns meet {other} rows; the two must be equal"
+        )
     return [((rows, columns), a.dtype)]
 
 
@@ -89,7 +93,20 @@ def flops(node: Node) -> float:
 
 
 def _samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
-    shapes = [(1, 1, 1), (0, 3, 2), (3, 0, 2), (2, 3, 0), (1, 17, 5), (4, 10, 33), (7, 16, 16), (15, 31, 64), (33, 65, 17), (5, 3, 513), (130, 48, 70), (64, 100, 1030)]
+    shapes = [
+        (1, 1, 1),
+        (0, 3, 2),
+        (3, 0, 2),
+        (2, 3, 0),
+        (1, 17, 5),
+        (4, 10, 33),
+        (7, 16, 16),
+        (15, 31, 64),
+        (33, 65, 17),
+        (5, 3, 513),
+        (130, 48, 70),
+        (64, 100, 1030),
+    ]
     for m, n, k in shapes:
         for ta, tb in KERNELS:
             a = rng.standard_normal((k, m) if ta else (m, k)).astype(dtype)
@@ -139,7 +156,7 @@ def _no_flops(node: Node) -> float:
     return 0.0
 
 
-_shared: dict[str, Any] = dict(kind="layout", flops=_no_flops, tolerance="exact", promotes=False)
+_shared: dict[str, Any] = {"kind": "layout", "flops": _no_flops, "tolerance": "exact", "promotes": False}
 define(
     name="pack_panels",
     inputs=("x",),

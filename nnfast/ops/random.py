@@ -52,12 +52,16 @@ def unit(count: int, stream: int, counters: np.ndarray, dtype: str) -> np.ndarra
     return ((pairs[:, 0] | pairs[:, 1] << SHIFT) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _uniform_reference(counters: np.ndarray, shape: tuple[int, ...], low: float, high: float, stream: int, dtype: str) -> np.ndarray:
+def _uniform_reference(
+    counters: np.ndarray, shape: tuple[int, ...], low: float, high: float, stream: int, dtype: str
+) -> np.ndarray:
     u = unit(prod(shape), stream, counters, dtype).astype(np.float64)
     return (low + (high - low) * u).astype(dtype).reshape(shape)
 
 
-def _normal_reference(counters: np.ndarray, shape: tuple[int, ...], mean: float, std: float, stream: int, dtype: str) -> np.ndarray:
+def _normal_reference(
+    counters: np.ndarray, shape: tuple[int, ...], mean: float, std: float, stream: int, dtype: str
+) -> np.ndarray:
     count = prod(shape)
     u = unit(count + count % 2, stream, counters, dtype).astype(np.float64).reshape(-1, 2)
     radius = np.sqrt(-2 * np.log(1 - u[:, 0]))
@@ -83,7 +87,10 @@ def _counters(rng: np.random.Generator) -> np.ndarray:
 def _samples(first: str, second: str) -> Any:
     def samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
         for shape in ((0,), (1,), (3,), (16,), (65,), (7, 11), (1000,)):
-            yield [_counters(rng)], {"shape": shape, first: -1.0, second: 2.0, "stream": int(rng.integers(0, 1000)), "dtype": dtype}
+            yield (
+                [_counters(rng)],
+                {"shape": shape, first: -1.0, second: 2.0, "stream": int(rng.integers(0, 1000)), "dtype": dtype},
+            )
 
     return samples
 
@@ -105,7 +112,7 @@ def _dropout_gradient(node: Node, dy: Value) -> list[Value | None]:
     return [call("dropout", dy, node.inputs[1], **node.attributes), None]
 
 
-_draws: dict[str, Any] = dict(kind="random", promotes=False)
+_draws: dict[str, Any] = {"kind": "random", "promotes": False}
 define(
     name="random_uniform", inputs=("counters",), formula="low + (high - low) u, u uniform in [0, 1)", infer=_infer, reference=_uniform_reference,
     gradient=NOT_DIFFERENTIABLE, kernel="random_uniform", arguments=_arguments("low", "high"), flops=lambda n: 12.0 * n.output.size,

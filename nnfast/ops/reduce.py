@@ -87,7 +87,15 @@ def _per_input(node: Node) -> float:
     return float(node.inputs[0].size)
 
 
-def _reduction(name: str, formula: str, reference: Callable[..., Any], gradient: Any, tolerance: str, dtype: str | None = None, samples: Any = _samples) -> None:
+def _reduction(
+    name: str,
+    formula: str,
+    reference: Callable[..., Any],
+    gradient: Any,
+    tolerance: str,
+    dtype: str | None = None,
+    samples: Any = _samples,
+) -> None:
     define(
         name=name,
         inputs=("x",),
@@ -113,5 +121,21 @@ _reduction("sum", "sum over the axes", _reference(np.sum), lambda n, d: [spread(
 _reduction("mean", "sum over the axes / number of elements", _reference(np.mean), _mean_gradient, "sum")
 _reduction("max", "greatest; NaN if any is", _reference(np.max), _extremum_gradient, "exact", samples=_nonempty_samples)
 _reduction("min", "smallest; NaN if any is", _reference(np.min), _extremum_gradient, "exact", samples=_nonempty_samples)
-_reduction("argmax", "place of the first greatest", _arg_reference(np.argmax), NOT_DIFFERENTIABLE, "exact", "int32", _nonempty_samples)
-_reduction("argmin", "place of the first smallest", _arg_reference(np.argmin), NOT_DIFFERENTIABLE, "exact", "int32", _nonempty_samples)
+_reduction(
+    "argmax",
+    "place of the first greatest",
+    _arg_reference(np.argmax),
+    NOT_DIFFERENTIABLE,
+    "exact",
+    "int32",
+    _nonempty_samples,
+)
+_reduction(
+    "argmin",
+    "place of the first smallest",
+    _arg_reference(np.argmin),
+    NOT_DIFFERENTIABLE,
+    "exact",
+    "int32",
+    _nonempty_samples,
+)

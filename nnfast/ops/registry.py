@@ -27,7 +27,16 @@ KINDS = ("elementwise", "contraction", "reduction", "row", "loss", "shape", "ran
 
 # Allowed difference to the reference, in units of the type's epsilon; nnfast.ops.tolerance says relative to what.
 # "tail": the float64 reference itself loses digits there, erfc(x) being as steep as it is.
-TOLERANCES = {"exact": 0, "rounding": 1, "function": 4, "tail": 128, "gradient": 32, "sum": 32, "product": 64, "update": 32}
+TOLERANCES = {
+    "exact": 0,
+    "rounding": 1,
+    "function": 4,
+    "tail": 128,
+    "gradient": 32,
+    "sum": 32,
+    "product": 64,
+    "update": 32,
+}
 
 NNF_CHUNK = 512  # a sum of products is cut here; csrc/nnfast.h
 
@@ -69,7 +78,9 @@ class OpDef:
     kind: str
     infer: Callable[[Node], Specs]
     reference: Callable[..., Any]  # arrays and attributes -> array or tuple of arrays
-    gradient: Callable[..., Sequence[Value | None]] | str  # (node, *output gradients) -> input gradients, or NOT_DIFFERENTIABLE
+    gradient: (
+        Callable[..., Sequence[Value | None]] | str
+    )  # (node, *output gradients) -> input gradients, or NOT_DIFFERENTIABLE
     kernel: str | Callable[[Node], str] | None  # None: calls, an elementwise function, a view, or decomposed by a pass
     flops: Callable[[Node], float]
     tolerance: str
@@ -93,7 +104,13 @@ class OpDef:
             raise TypeError(f"op {self.name}: kind {self.kind!r} is none of {KINDS}")
         if self.tolerance not in TOLERANCES:
             raise TypeError(f"op {self.name}: tolerance {self.tolerance!r} is none of {tuple(TOLERANCES)}")
-        ways = [self.kernel is not None, self.calls is not None, self.function is not None, self.decompose is not None, self.view]
+        ways = [
+            self.kernel is not None,
+            self.calls is not None,
+            self.function is not None,
+            self.decompose is not None,
+            self.view,
+        ]
         if sum(ways) != 1:
             raise TypeError(f"op {self.name}: give exactly one of kernel, calls, function, decompose and view")
         if self.kernel is not None and self.arguments is None:
@@ -107,9 +124,9 @@ class OpDef:
     def kernel_calls(self, node: Node) -> Sequence[Call]:
         """The kernel calls that compute this node."""
         if self.function is not None:
-            operands = [*range(1, 1 + len(node.inputs)), -1, -1][:3]
+            a, b, c = [*range(1, 1 + len(node.inputs)), -1, -1][:3]
             parameters = tuple(float(node.attributes[p]) for p in self.parameters)
-            return [elementwise_call(node, [Operation(self.function, 0, *operands, parameters)], temporaries=0)]
+            return [elementwise_call(node, [Operation(self.function, 0, a, b, c, parameters)], temporaries=0)]
         if self.calls is not None:
             return self.calls(node)
         assert self.kernel is not None and self.arguments is not None, self.name
@@ -139,7 +156,9 @@ def elementwise_call(node: Node, program: Sequence[Operation], temporaries: int)
     if not axes:
         axes = [[1] + [1] * len(node.outputs) + [0] * len(node.inputs)]
     if len(axes) > rank:
-        raise ShapeError(f"{node.op.name}: broadcasting over {len(axes)} axes that cannot be merged: at most {rank} are supported")
+        raise ShapeError(
+            f"{node.op.name}: broadcasting over {len(axes)} axes that cannot be merged: at most {rank} are supported"
+        )
     blank = [0] * (rank - len(axes))
     sizes = [len(axes), len(tensors), len(node.outputs), temporaries, *[a[0] for a in axes], *[1] * (rank - len(axes))]
     for t in range(len(tensors)):

@@ -23,7 +23,9 @@ def _padded(numbers: Sequence[int], fill: int) -> list[int]:
     return [*numbers, *[fill] * (MAX_RANK - len(numbers))]
 
 
-def copy_sizes(shape: Sequence[int], y_strides: Sequence[int], x_strides: Sequence[int], y_offset: int = 0, x_offset: int = 0) -> list[int]:
+def copy_sizes(
+    shape: Sequence[int], y_strides: Sequence[int], x_strides: Sequence[int], y_offset: int = 0, x_offset: int = 0
+) -> list[int]:
     """The sizes of the kernel `copy`, after merging axes that lie behind each other in both tensors."""
     dims: list[list[int]] = []
     for extent, y, x in zip(shape, y_strides, x_strides, strict=True):
@@ -45,7 +47,7 @@ def _nothing(node: Node) -> float:
     return 0.0
 
 
-_moves: dict[str, Any] = dict(kind="shape", promotes=False, flops=_nothing, tolerance="exact")
+_moves: dict[str, Any] = {"kind": "shape", "promotes": False, "flops": _nothing, "tolerance": "exact"}
 
 
 # reshape: a view.
@@ -81,7 +83,16 @@ def _transpose_arguments(node: Node) -> tuple[list[int], list[float]]:
 
 
 def _transpose_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
-    for shape, axes in (((1, 1), (1, 0)), ((3, 5), (1, 0)), ((64, 33), (1, 0)), ((130, 257), (1, 0)), ((2, 3, 4), (2, 0, 1)), ((2, 3, 4), (0, 2, 1)), ((2, 3, 4, 5), (3, 1, 2, 0)), ((0, 4), (1, 0))):
+    for shape, axes in (
+        ((1, 1), (1, 0)),
+        ((3, 5), (1, 0)),
+        ((64, 33), (1, 0)),
+        ((130, 257), (1, 0)),
+        ((2, 3, 4), (2, 0, 1)),
+        ((2, 3, 4), (0, 2, 1)),
+        ((2, 3, 4, 5), (3, 1, 2, 0)),
+        ((0, 4), (1, 0)),
+    ):
         yield [rng.standard_normal(shape).astype(dtype)], {"axes": axes}
 
 
@@ -110,7 +121,14 @@ def _broadcast_arguments(node: Node) -> tuple[list[int], list[float]]:
 
 
 def _broadcast_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
-    for shape, target in (((), (3,)), ((1, 4), (3, 4)), ((3, 1), (3, 70)), ((5,), (2, 3, 5)), ((2, 1, 2), (2, 9, 2)), ((1,), (0,))):
+    for shape, target in (
+        ((), (3,)),
+        ((1, 4), (3, 4)),
+        ((3, 1), (3, 70)),
+        ((5,), (2, 3, 5)),
+        ((2, 1, 2), (2, 9, 2)),
+        ((1,), (0,)),
+    ):
         yield [rng.standard_normal(shape).astype(dtype)], {"shape": target}
 
 
@@ -146,7 +164,9 @@ def _slice_gradient(node: Node, dy: Value) -> list[Value]:
         if (start, count, step) == (0, extent, 1):
             continue
         if step < 0:
-            dy = call("slice", dy, ranges=tuple((c - 1, c, -1) if a == axis else (0, c, 1) for a, c in enumerate(dy.shape)))
+            dy = call(
+                "slice", dy, ranges=tuple((c - 1, c, -1) if a == axis else (0, c, 1) for a, c in enumerate(dy.shape))
+            )
             start, step = start + (count - 1) * step, -step
         if step > 1:
             split = call("reshape", dy, shape=(*dy.shape[: axis + 1], 1, *dy.shape[axis + 1 :]))
@@ -185,7 +205,11 @@ def _infer_concatenate(node: Node) -> Specs:
     axis = node.attributes["axis"]
     first = node.inputs[0]
     for x in node.inputs:
-        if x.ndim != first.ndim or x.dtype != first.dtype or any(a != b for i, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis):
+        if (
+            x.ndim != first.ndim
+            or x.dtype != first.dtype
+            or any(a != b for i, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis)
+        ):
             shapes = ", ".join(str(list(v.shape)) for v in node.inputs)
             raise ShapeError(f"concatenate: shapes {shapes} must be equal except along axis {axis}")
     total = sum(x.shape[axis] for x in node.inputs)
@@ -198,7 +222,9 @@ def _concatenate_calls(node: Node) -> list[Call]:
     calls, offset = [], 0
     for i, x in enumerate(node.inputs):
         if x.size:
-            calls.append(Call("copy", copy_sizes(x.shape, strides, row_strides(x.shape), offset * strides[axis]), inputs=(i,)))
+            calls.append(
+                Call("copy", copy_sizes(x.shape, strides, row_strides(x.shape), offset * strides[axis]), inputs=(i,))
+            )
         offset += x.shape[axis]
     return calls
 
@@ -207,13 +233,20 @@ def _concatenate_gradient(node: Node, dy: Value) -> list[Value]:
     axis = node.attributes["axis"]
     gradients, offset = [], 0
     for x in node.inputs:
-        gradients.append(call("slice", dy, ranges=tuple((offset if a == axis else 0, c, 1) for a, c in enumerate(x.shape))))
+        gradients.append(
+            call("slice", dy, ranges=tuple((offset if a == axis else 0, c, 1) for a, c in enumerate(x.shape)))
+        )
         offset += x.shape[axis]
     return gradients
 
 
 def _concatenate_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
-    for shapes, axis in ((((3,), (4,)), 0), (((2, 3), (2, 17), (2, 1)), 1), (((2, 3), (5, 3)), 0), (((2, 0, 3), (2, 4, 3)), 1)):
+    for shapes, axis in (
+        (((3,), (4,)), 0),
+        (((2, 3), (2, 17), (2, 1)), 1),
+        (((2, 3), (5, 3)), 0),
+        (((2, 0, 3), (2, 4, 3)), 1),
+    ):
         yield [rng.standard_normal(shape).astype(dtype) for shape in shapes], {"axis": axis}
 
 

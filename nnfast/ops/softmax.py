@@ -91,7 +91,7 @@ def _gradient_samples(transform: Any) -> Any:
     return samples
 
 
-_shared: dict[str, Any] = dict(kind="row", infer=_infer, arguments=_arguments, tolerance="sum")
+_shared: dict[str, Any] = {"kind": "row", "infer": _infer, "arguments": _arguments, "tolerance": "sum"}
 define(
     name="softmax", inputs=("x",), formula="exp(x - max) / sum(exp(x - max)) over the last axis", reference=_softmax,
     gradient=lambda n, d: [call("softmax_gradient", d, n.output)], kernel="softmax", flops=lambda n: 16.0 * n.output.size,

@@ -41,14 +41,34 @@ def _sgd(w: Any, g: Any, learning_rate: Any, counters: Any, weight_decay: float)
     return _decayed(w, rate, weight_decay) - rate * g
 
 
-def _sgd_momentum(w: Any, g: Any, velocity: Any, learning_rate: Any, counters: Any, weight_decay: float, momentum: float, nesterov: bool) -> Any:
+def _sgd_momentum(
+    w: Any,
+    g: Any,
+    velocity: Any,
+    learning_rate: Any,
+    counters: Any,
+    weight_decay: float,
+    momentum: float,
+    nesterov: bool,
+) -> Any:
     rate = _rate(learning_rate, counters)
     velocity = momentum * velocity - rate * g
     step = momentum * velocity - rate * g if nesterov else velocity
     return _decayed(w, rate, weight_decay) + step, velocity
 
 
-def _adam(w: Any, g: Any, m: Any, v: Any, learning_rate: Any, counters: Any, weight_decay: float, beta_1: float, beta_2: float, epsilon: float) -> Any:
+def _adam(
+    w: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    learning_rate: Any,
+    counters: Any,
+    weight_decay: float,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> Any:
     rate, t = _rate(learning_rate, counters), int(counters[ITERATION]) + 1
     m = m + (g - m) * (1 - beta_1)
     v = v + (g * g - v) * (1 - beta_2)
@@ -56,7 +76,9 @@ def _adam(w: Any, g: Any, m: Any, v: Any, learning_rate: Any, counters: Any, wei
     return _decayed(w, rate, weight_decay) - step, m, v
 
 
-def _rmsprop(w: Any, g: Any, mean_square: Any, learning_rate: Any, counters: Any, weight_decay: float, rho: float, epsilon: float) -> Any:
+def _rmsprop(
+    w: Any, g: Any, mean_square: Any, learning_rate: Any, counters: Any, weight_decay: float, rho: float, epsilon: float
+) -> Any:
     rate = _rate(learning_rate, counters)
     mean_square = rho * mean_square + (1 - rho) * g * g
     return _decayed(w, rate, weight_decay) - rate * g / (np.sqrt(mean_square) + epsilon), mean_square
@@ -78,7 +100,9 @@ def _rmsprop_full(
     return _decayed(w, rate, weight_decay) - step, mean_square, momentum_slot, mean_gradient
 
 
-def _adagrad(w: Any, g: Any, accumulator: Any, learning_rate: Any, counters: Any, weight_decay: float, epsilon: float) -> Any:
+def _adagrad(
+    w: Any, g: Any, accumulator: Any, learning_rate: Any, counters: Any, weight_decay: float, epsilon: float
+) -> Any:
     rate = _rate(learning_rate, counters)
     accumulator = accumulator + g * g
     return _decayed(w, rate, weight_decay) - rate * g / (np.sqrt(accumulator) + epsilon), accumulator
@@ -124,7 +148,15 @@ def _update(
 
     def calls(node: Node) -> list[Call]:
         scalars = [float(node.attributes.get(p, 0.0)) for p in parameters]
-        return [Call(kernel or name, [stored_size(node.inputs[0])], scalars, outputs=(), inputs=buffers or range(len(node.inputs)))]
+        return [
+            Call(
+                kernel or name,
+                [stored_size(node.inputs[0])],
+                scalars,
+                outputs=(),
+                inputs=buffers or range(len(node.inputs)),
+            )
+        ]
 
     define(
         name=f"update_{name}",

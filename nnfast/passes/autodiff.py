@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from nnfast.errors import GraphError, ShapeError
 from nnfast.graph.ir import FLOATS, Graph, Node, Value
-from nnfast.ops import functions
+from nnfast.ops import functions, shaping
 from nnfast.ops.elementwise import call
 
 
@@ -22,7 +22,7 @@ def gradients(loss: Value, wrt: Sequence[Value]) -> list[Value]:
     graph = loss.graph
     forward = list(graph.nodes)
     active = _depends_on(forward, set(wrt))
-    found: dict[Value, Value] = {loss: functions.broadcast_to(graph.constant(1.0, loss.dtype), loss.shape)}
+    found: dict[Value, Value] = {loss: shaping.broadcast_to(graph.constant(1.0, loss.dtype), loss.shape)}
     for node in reversed(forward):
         if not any(output in found for output in node.outputs) or not any(v in active for v in node.inputs):
             continue
@@ -61,8 +61,8 @@ def _fit(gradient: Value, value: Value) -> Value:
     axes = [i for i in range(gradient.ndim) if i < extra or (value.shape[i - extra] == 1 and gradient.shape[i] != 1)]
     if axes:
         gradient = functions.sum(gradient, axes)
-    return functions.reshape(gradient, value.shape)
+    return shaping.reshape(gradient, value.shape)
 
 
 def _zeros(graph: Graph, value: Value) -> Value:
-    return functions.broadcast_to(graph.constant(0.0, value.dtype), value.shape)
+    return shaping.broadcast_to(graph.constant(0.0, value.dtype), value.shape)

@@ -47,7 +47,12 @@ def _single_reader(value: Value, users: dict[Value, list[Node]], results: set[Va
 def _fits_epilogue(before: Node, node: Node) -> bool:
     """The running value is the first operand (or either, of an addition); the other is a row or a full matrix."""
     running = before.output
-    if node.op.function is None or node.output.shape != running.shape or running.layout != "row" or len(node.inputs) > 2:
+    if (
+        node.op.function is None
+        or node.output.shape != running.shape
+        or running.layout != "row"
+        or len(node.inputs) > 2
+    ):
         return False
     others = [value for value in node.inputs if value is not running]
     if len(others) != len(node.inputs) - 1:
@@ -91,7 +96,11 @@ def fuse_elementwise(graph: Graph) -> Graph:
             source = value.node
             if source is None or source not in groups or _single_reader_node(value, users, results) is not node:
                 continue
-            if value.shape != node.output.shape or value.layout != node.output.layout or value.dtype != node.output.dtype:
+            if (
+                value.shape != node.output.shape
+                or value.layout != node.output.layout
+                or value.dtype != node.output.dtype
+            ):
                 continue
             joined = list(dict.fromkeys([*groups[source], *group]))
             if _small_enough(joined):

@@ -35,8 +35,18 @@ def reuse_in_place(graph: Graph) -> dict[Value, Value]:
         for place in _candidates(node):
             value = node.inputs[place]
             source = root(value)
-            same = stored_size(value) == stored_size(node.output) and value.dtype == node.output.dtype and value.layout == node.output.layout
-            if same and value.shape == node.output.shape and source.kind == "node" and last[source] == i and source not in reuse.values():
+            same = (
+                stored_size(value) == stored_size(node.output)
+                and value.dtype == node.output.dtype
+                and value.layout == node.output.layout
+            )
+            if (
+                same
+                and value.shape == node.output.shape
+                and source.kind == "node"
+                and last[source] == i
+                and source not in reuse.values()
+            ):
                 reuse[node.output] = source
                 break
     return reuse

@@ -19,7 +19,9 @@ def rewrite(graph: Graph, visit: Visit) -> Graph:
 
     def copy(value: Value) -> Value:
         if value not in copies:
-            copies[value] = new.variable(value.payload) if value.kind == "variable" else new.constant(value.payload, value.dtype)
+            copies[value] = (
+                new.variable(value.payload) if value.kind == "variable" else new.constant(value.payload, value.dtype)
+            )
         return copies[value]
 
     for variable in graph.variables.values():

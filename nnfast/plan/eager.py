@@ -36,12 +36,16 @@ def as_tensor(x: Any, floating: str) -> np.ndarray:
     if array.dtype.kind == "f":
         if not isinstance(x, np.ndarray | np.generic):
             return array.astype(floating)
-        return array if str(array.dtype) in DTYPES else array.astype("float64" if array.dtype.itemsize > 8 else "float32")
+        return (
+            array if str(array.dtype) in DTYPES else array.astype("float64" if array.dtype.itemsize > 8 else "float32")
+        )
     if array.dtype.kind == "b" or (array.dtype.kind in "iu" and array.dtype.itemsize < 4):
         return array.astype(np.int32)
     if array.dtype.kind in "iu":
         if array.size and (array.max() > INT32.max or array.min() < INT32.min):
-            raise DtypeError(f"integers from {array.min()} to {array.max()}: nnfast computes with int32; cast to a float first")
+            raise DtypeError(
+                f"integers from {array.min()} to {array.max()}: nnfast computes with int32; cast to a float first"
+            )
         return array.astype(np.int32)
     raise DtypeError(f"an operand of type {type(x).__name__} and dtype {array.dtype}: expected numbers")
 
@@ -49,10 +53,12 @@ def as_tensor(x: Any, floating: str) -> np.ndarray:
 def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any], out: np.ndarray | None = None) -> Any:
     """Apply an op to arrays; returns one array (in `out`, if given), or a list where the op has several outputs."""
     if op.view:
-        result = op.reference(as_tensor(operands[0], "float32"), **attributes)
-        return result.copy() if out is None else np.copyto(out, result) or out
+        return op.reference(as_tensor(operands[0], "float32"), **attributes).copy()
     results_in = None if out is None else [out]
-    if all(type(x) is np.ndarray and x.dtype in KERNEL_DTYPES for x in operands) and len({x.dtype for x in operands}) == 1:
+    if (
+        all(type(x) is np.ndarray and x.dtype in KERNEL_DTYPES for x in operands)
+        and len({x.dtype for x in operands}) == 1
+    ):
         results = run_op(op, operands, attributes, out=results_in)
     else:
         results = run_op(op, converted(op, operands), attributes, out=results_in)

@@ -97,7 +97,9 @@ def _place_variables(graph: Graph, layout: Layout) -> None:
         if not any(known):
             layout.homes.append(variable.home)
             known.append(True)
-        layout.places[value] = Place(2 + known.index(True), variable.address - variable.home.address, variable.stored_bytes)
+        layout.places[value] = Place(
+            2 + known.index(True), variable.address - variable.home.address, variable.stored_bytes
+        )
 
 
 def _place_constants(graph: Graph, layout: Layout) -> None:

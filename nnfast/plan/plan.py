@@ -26,7 +26,9 @@ from nnfast.plan.threads import divide
 # Codes of source types that gather_rows converts from (csrc/kernels/shape.h).
 SOURCE_CODES = {
     name: code
-    for code, name in enumerate("uint8 int8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64".split())
+    for code, name in enumerate(
+        ["uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
+    )
 } | {"bool": 0}
 GATHER_STRIDE, GATHER_CODE, GATHER_ROWS = 2, 3, 4  # places in the sizes of gather_rows
 RECORD_STRIDE = 1  # place in the sizes of record
@@ -47,7 +49,9 @@ class Plan:
     by gathering rows of bound sources, outputs are recorded per batch into a log, and the counters move on after each batch.
     """
 
-    def __init__(self, graph: Graph, layout: Layout, steps: list[Step], threads: int, level: str | None, streams: Streams | None) -> None:
+    def __init__(
+        self, graph: Graph, layout: Layout, steps: list[Step], threads: int, level: str | None, streams: Streams | None
+    ) -> None:
         self.graph = graph
         self.steps = steps
         self.threads = threads
@@ -62,11 +66,15 @@ class Plan:
         try:
             self.arena = runtime.Memory(max(layout.arena_bytes, 64))
         except MemoryError:
-            raise MemoryError(f"the plan needs {layout.arena_bytes:,} bytes for its arena; largest values: {_largest(layout)}") from None
+            raise MemoryError(
+                f"the plan needs {layout.arena_bytes:,} bytes for its arena; largest values: {_largest(layout)}"
+            ) from None
         self._constants = runtime.Memory(max(layout.constant_bytes, 64))
         for value in graph.constants.values():
             self._view(self._constants, value)[...] = value.payload
-        self._executor = Executor([_in_c(step, level) for step in steps], self._external + self._external_count(), threads)
+        self._executor = Executor(
+            [_in_c(step, level) for step in steps], self._external + self._external_count(), threads
+        )
         self._executor.bind(ARENA, self.arena.address, self.arena)
         self._executor.bind(CONSTANTS, self._constants.address, self._constants)
         for i, home in enumerate(layout.homes):
@@ -109,7 +117,9 @@ class Plan:
 
     def _read(self, value: Value, place: Place, given: Sequence[np.ndarray]) -> np.ndarray:
         """An output that shares the memory of another value: a constant, a variable, an input or something in the arena."""
-        memory: Any = (self.arena, self._constants, *self.layout.homes)[place.space] if place.space < self._external else None
+        memory: Any = (
+            (self.arena, self._constants, *self.layout.homes)[place.space] if place.space < self._external else None
+        )
         if memory is None:
             return given[place.space - self._external].reshape(value.shape)
         return np.frombuffer(memory, value.dtype, value.size, place.offset).reshape(value.shape)
@@ -135,7 +145,9 @@ class Plan:
         """Rows for an input: an array whose rows are contiguous, of any type in SOURCE_CODES."""
         value = self.graph.inputs[index]
         if tuple(array.shape[1:]) != value.shape[1:]:
-            raise DataError(f"{value.name}: expected rows of shape {list(value.shape[1:])}, got {list(array.shape[1:])}")
+            raise DataError(
+                f"{value.name}: expected rows of shape {list(value.shape[1:])}, got {list(array.shape[1:])}"
+            )
         self._executor.bind(self._external + 2 + index, array.ctypes.data, array)
         step = self._gathers[index]
         self._executor.set_size(step, GATHER_STRIDE, array.strides[0] if len(array) > 1 else array.nbytes)
@@ -156,7 +168,12 @@ class Plan:
 
 
 def build(
-    graph: Graph, *, threads: int, streams: Streams | None = None, without: Collection[str] = (), level: str | None = None
+    graph: Graph,
+    *,
+    threads: int,
+    streams: Streams | None = None,
+    without: Collection[str] = (),
+    level: str | None = None,
 ) -> Plan:
     """Plan a graph: memory, steps, division of work."""
     if streams is not None:
@@ -184,7 +201,15 @@ def _gather_steps(graph: Graph, layout: Layout, streams: Streams) -> list[Step]:
         place = layout.places[value]
         source = _external(layout, 2 + i, place.nbytes)
         steps.append(
-            Step(kernel, dtype, [place, source, _external(layout, 0), counters], 1, [rows, row, 0, 0, 0], title=f"gather {value.name}", kind="shape")
+            Step(
+                kernel,
+                dtype,
+                [place, source, _external(layout, 0), counters],
+                1,
+                [rows, row, 0, 0, 0],
+                title=f"gather {value.name}",
+                kind="shape",
+            )
         )
     return steps
 
@@ -196,7 +221,17 @@ def _record_steps(graph: Graph, layout: Layout, streams: Streams) -> list[Step]:
     offset = 0
     for value in graph.outputs:
         log = _external(layout, 1)
-        steps.append(Step("record", value.dtype, [log, layout.places[value], counters], 1, [value.size, 0, offset], title="record", kind="shape"))
+        steps.append(
+            Step(
+                "record",
+                value.dtype,
+                [log, layout.places[value], counters],
+                1,
+                [value.size, 0, offset],
+                title="record",
+                kind="shape",
+            )
+        )
         offset += value.size
     rows = graph.inputs[0].shape[0] if graph.inputs else 0
     moves = [0, 0, 0]
@@ -208,12 +243,27 @@ def _record_steps(graph: Graph, layout: Layout, streams: Streams) -> list[Step]:
 def _in_c(step: Step, level: str | None) -> tuple[Any, ...]:
     """A step as the executor takes it: addresses in place of names."""
     program = [
-        (runtime.function(part.function, step.dtype, level), part.y, part.a, part.b, part.c, part.parameters) for part in step.program
+        (runtime.function(part.function, step.dtype, level), part.y, part.a, part.b, part.c, part.parameters)
+        for part in step.program
     ]
     buffers: Sequence[Any] = [None if place is None else (place.space, place.offset) for place in step.buffers]
-    return runtime.kernel(step.kernel, step.dtype, level), list(buffers), step.sizes, step.scalars, program, step.threads, int(step.barrier)
+    return (
+        runtime.kernel(step.kernel, step.dtype, level),
+        list(buffers),
+        step.sizes,
+        step.scalars,
+        program,
+        step.threads,
+        int(step.barrier),
+    )
 
 
 def _largest(layout: Layout) -> str:
-    sizes = sorted(((place.nbytes, value) for value, place in layout.places.items() if place.space == ARENA), key=lambda pair: -pair[0])
-    return ", ".join(f"{value.node.op.name if value.node else value.name} {list(value.shape)} {nbytes:,}" for nbytes, value in sizes[:3])
+    sizes = sorted(
+        ((place.nbytes, value) for value, place in layout.places.items() if place.space == ARENA),
+        key=lambda pair: -pair[0],
+    )
+    return ", ".join(
+        f"{value.node.op.name if value.node else value.name} {list(value.shape)} {nbytes:,}"
+        for nbytes, value in sizes[:3]
+    )

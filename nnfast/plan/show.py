@@ -13,11 +13,24 @@ def show(plan: Plan) -> str:
         reads = [_place(p, plan) for p in step.buffers[step.written :]]
         writes = [_place(p, plan) for p in step.buffers[: step.written]]
         sizes = " ".join(str(size) for size in step.sizes[:8]) + (" ..." if len(step.sizes) > 8 else "")
-        rows.append((str(i), step.title, step.kernel, sizes, " ".join(writes), " ".join(reads), str(step.threads), "barrier" if step.barrier else ""))
+        rows.append(
+            (
+                str(i),
+                step.title,
+                step.kernel,
+                sizes,
+                " ".join(writes),
+                " ".join(reads),
+                str(step.threads),
+                "barrier" if step.barrier else "",
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     saved = plan.layout.values_bytes - plan.layout.arena_bytes
-    lines.append(f"peak bytes {plan.peak_bytes:,} (reuse saves {saved:,}), flops {plan.flops:,.0f}, bytes moved {plan.bytes_moved:,}, threads {plan.threads}")
+    lines.append(
+        f"peak bytes {plan.peak_bytes:,} (reuse saves {saved:,}), flops {plan.flops:,.0f}, bytes moved {plan.bytes_moved:,}, threads {plan.threads}"
+    )
     return "\n".join(lines)
 
 
@@ -26,7 +39,11 @@ def _place(place: Place | None, plan: Plan) -> str:
         return "-"
     external = 2 + len(plan.layout.homes)
     if place.space >= external:
-        return ("order", "log")[place.space - external] if place.space - external < 2 else f"source{place.space - external - 2}"
+        return (
+            ("order", "log")[place.space - external]
+            if place.space - external < 2
+            else f"source{place.space - external - 2}"
+        )
     name = {ARENA: "a", CONSTANTS: "c"}.get(place.space, f"v{place.space - 2}:")
     return f"{name}{place.offset}"
 

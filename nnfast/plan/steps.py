@@ -105,7 +105,12 @@ def merge_updates(steps: Sequence[Step]) -> list[Step]:
 
 
 def _join(first: Step, second: Step) -> Step | None:
-    same = (first.kernel, first.dtype, first.scalars, first.kind) == (second.kernel, second.dtype, second.scalars, second.kind)
+    same = (first.kernel, first.dtype, first.scalars, first.kind) == (
+        second.kernel,
+        second.dtype,
+        second.scalars,
+        second.kind,
+    )
     if not same or len(first.buffers) != len(second.buffers):
         return None
     buffers: list[Place | None] = []

@@ -12,7 +12,15 @@ from nnfast.plan.memory import Place
 from nnfast.plan.steps import Step
 
 # Estimates for one core, in flops and bytes per nanosecond; they decide between one thread and all, never results.
-FLOPS_PER_NS = {"contraction": 60.0, "elementwise": 12.0, "row": 8.0, "loss": 8.0, "random": 8.0, "reduction": 12.0, "update": 8.0}
+FLOPS_PER_NS = {
+    "contraction": 60.0,
+    "elementwise": 12.0,
+    "row": 8.0,
+    "loss": 8.0,
+    "random": 8.0,
+    "reduction": 12.0,
+    "update": 8.0,
+}
 BYTES_PER_NS = 12.0
 DIVIDE_FROM_NS = 4000.0  # about ten barriers of two threads
 SERIAL = ("record", "advance")
@@ -38,7 +46,11 @@ def _set_barriers(steps: Sequence[Step]) -> None:
     read: list[tuple[Place, bool]] = []
     for step in steps:
         alone = step.threads == 1
-        conflict = _meets(step.reads(), written, alone) or _meets(step.writes(), written, alone) or _meets(step.writes(), read, alone)
+        conflict = (
+            _meets(step.reads(), written, alone)
+            or _meets(step.writes(), written, alone)
+            or _meets(step.writes(), read, alone)
+        )
         step.barrier = conflict
         if conflict:
             written, read = [], []
@@ -47,4 +59,6 @@ def _set_barriers(steps: Sequence[Step]) -> None:
 
 
 def _meets(places: Sequence[Place], before: Sequence[tuple[Place, bool]], alone: bool) -> bool:
-    return any(place.overlaps(other) for place in places for other, other_alone in before if not (alone and other_alone))
+    return any(
+        place.overlaps(other) for place in places for other, other_alone in before if not (alone and other_alone)
+    )

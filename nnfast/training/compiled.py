@@ -45,7 +45,13 @@ class Compiled:
             s = self.settings
             shapes = [(None, *shape) for shape, _ in target_specs]
             self.targets = make_targets(
-                self.model.output_names, s["loss"], s["loss_weights"], s["metrics"], s["weighted_metrics"], self.model.output_shapes, shapes
+                self.model.output_names,
+                s["loss"],
+                s["loss_weights"],
+                s["metrics"],
+                s["weighted_metrics"],
+                self.model.output_shapes,
+                shapes,
             )
         return self.targets
 
@@ -69,7 +75,11 @@ def input_specs(model: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarr
     shaped, specs = [], []
     for array, (shape, dtype), name in zip(arrays, model.input_specs, model.input_names, strict=True):
         wanted = shape[1:]
-        if array.shape[1:] != wanted and int(np.prod(array.shape[1:])) == int(np.prod([n or 0 for n in wanted])) and 1 in (*wanted, *array.shape[1:]):
+        if (
+            array.shape[1:] != wanted
+            and int(np.prod(array.shape[1:])) == int(np.prod([n or 0 for n in wanted]))
+            and 1 in (*wanted, *array.shape[1:])
+        ):
             array = array.reshape(len(array), *wanted)  # (rows,) for (rows, 1) and the like
         if array.shape[1:] != wanted:
             raise ShapeError(
@@ -84,7 +94,12 @@ def input_specs(model: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarr
 def target_spec(array: np.ndarray, floating: str) -> Spec:
     """Integers become int32 (labels), everything else the model's floating type."""
     integer = array.dtype.kind in "iub" and array.size > 0
-    if integer and array.dtype.itemsize >= 4 and array.dtype != np.int32 and (array.min() < INT32.min or array.max() > INT32.max):
+    if (
+        integer
+        and array.dtype.itemsize >= 4
+        and array.dtype != np.int32
+        and (array.min() < INT32.min or array.max() > INT32.max)
+    ):
         integer = False
     return tuple(array.shape[1:]), "int32" if integer else floating
 
@@ -114,7 +129,9 @@ def check_targets(compiled: Compiled, source: ArraySource | BatchSource) -> None
 def need_compiled(compiled: Compiled | None, call: str) -> Compiled:
     """The compiled half, or the error that says what to do."""
     if compiled is None:
-        raise NotCompiledError(f'{call} needs a loss and an optimizer: call model.compile(optimizer="adam", loss=...) first')
+        raise NotCompiledError(
+            f'{call} needs a loss and an optimizer: call model.compile(optimizer="adam", loss=...) first'
+        )
     return compiled
 
 

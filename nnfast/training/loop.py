@@ -33,7 +33,9 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     history = model.history = History()
     verbose = resolve_verbose(options["verbose"])
     planned = steps or (source.steps(batch_size) if isinstance(source, ArraySource) else source.length)
-    callbacks = CallbackList([history, *_listed(options["callbacks"])], model=model, verbose=verbose, epochs=epochs, steps=planned)
+    callbacks = CallbackList(
+        [history, *_listed(options["callbacks"])], model=model, verbose=verbose, epochs=epochs, steps=planned
+    )
     model.stop_training = False
     progress = Progress(verbose, epochs, planned)
     callbacks.on_train_begin()
@@ -64,7 +66,13 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
 
 
 def _run_epoch(
-    model: Any, source: Any, order: np.ndarray | None, batch_size: int, steps: int | None, callbacks: CallbackList, progress: Progress
+    model: Any,
+    source: Any,
+    order: np.ndarray | None,
+    batch_size: int,
+    steps: int | None,
+    callbacks: CallbackList,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Train over the source once; returns the epoch's logs."""
     state, optimizer = model.state, model.optimizer
@@ -158,7 +166,9 @@ def _source(model: Any, x: Any, y: Any, sample_weight: Any, validate: str | None
     if validate not in (None, "raise", "warn"):
         raise DataError(f"validate={validate!r}: expected None, 'raise' or 'warn'")
     check = validate == "raise"
-    source = make_source(x, y, sample_weight, input_names=model.input_names_for(x), target_names=model.output_names, check_nan=check)
+    source = make_source(
+        x, y, sample_weight, input_names=model.input_names_for(x), target_names=model.output_names, check_nan=check
+    )
     if validate == "warn" and isinstance(source, ArraySource):
         _warn_not_finite(source)
     return source
@@ -199,7 +209,9 @@ def _with_class_weight(source: Any, weights: Any) -> Any:
     if not isinstance(source, ArraySource):
         raise DataError("class_weight works on arrays; for generators and batches give sample weights in the batches")
     if source.targets != 1:
-        raise DataError(f"class_weight works for models with one output; this one has {source.targets}: use sample_weight")
+        raise DataError(
+            f"class_weight works for models with one output; this one has {source.targets}: use sample_weight"
+        )
     per_row = class_weights(source.arrays[source.inputs], weights)
     if source.weights:
         per_row = per_row * np.asarray(source.arrays[-1]).reshape(-1)
@@ -209,7 +221,13 @@ def _with_class_weight(source: Any, weights: Any) -> Any:
 def _listed(callbacks: Any) -> Sequence[Any]:
     if callbacks is None:
         return []
-    return list(callbacks.callbacks if isinstance(callbacks, CallbackList) else callbacks if isinstance(callbacks, list | tuple) else [callbacks])
+    return list(
+        callbacks.callbacks
+        if isinstance(callbacks, CallbackList)
+        else callbacks
+        if isinstance(callbacks, list | tuple)
+        else [callbacks]
+    )
 
 
 def _count(name: str, value: Any, least: int) -> int:

@@ -60,13 +60,25 @@ class Totals:
 class Phase:
     """Runs steps of one kind (training or test) over a source."""
 
-    def __init__(self, state: TrainingState, step_for: Callable[[int, list[np.ndarray]], Step], rates: Callable[[int], np.ndarray] | None) -> None:
+    def __init__(
+        self,
+        state: TrainingState,
+        step_for: Callable[[int, list[np.ndarray]], Step],
+        rates: Callable[[int], np.ndarray] | None,
+    ) -> None:
         self.state = state
         self.step_for = step_for  # (rows, arrays) -> Step
         self.rates = rates  # (count) -> learning rates of the next steps; None in a test
         self._log = np.zeros((MOST_BATCHES, 1))
 
-    def run(self, source: ArraySource | BatchSource, order: np.ndarray | None, batch_size: int, steps: int | None, singly: bool) -> Iterator[tuple[int, Step, np.ndarray]]:
+    def run(
+        self,
+        source: ArraySource | BatchSource,
+        order: np.ndarray | None,
+        batch_size: int,
+        steps: int | None,
+        singly: bool,
+    ) -> Iterator[tuple[int, Step, np.ndarray]]:
         """Run an epoch; after each run of batches yields (number of batches, step, their log)."""
         if isinstance(source, BatchSource):
             for arrays in source.epoch(steps):
@@ -90,7 +102,9 @@ class Phase:
         if rest:
             yield self._batches(source.arrays, order, whole * batch_size, rest, 1)
 
-    def _batches(self, arrays: list[np.ndarray], order: np.ndarray, first: int, rows: int, count: int) -> tuple[int, Step, np.ndarray]:
+    def _batches(
+        self, arrays: list[np.ndarray], order: np.ndarray, first: int, rows: int, count: int
+    ) -> tuple[int, Step, np.ndarray]:
         step = self.step_for(rows, arrays)
         plan = step.plan
         if self._log.shape[1] != step.width:

@@ -67,7 +67,9 @@ class TrainingState:
         self.slots = {}
         for variable in ordered:
             fills = optimizer.slots(variable)
-            self.slots[variable] = kept.get(variable) or {name: _slot(variable, name, fill) for name, fill in fills.items()}
+            self.slots[variable] = kept.get(variable) or {
+                name: _slot(variable, name, fill) for name, fill in fills.items()
+            }
         for name in dict.fromkeys(name for slots in self.slots.values() for name in slots):
             arrange([slots[name] for slots in self.slots.values() if name in slots])
 
@@ -86,17 +88,23 @@ class TrainingState:
         given = {key: array for key, array in tensors.items() if key.startswith("optimizer/")}
         if not given:
             return
-        self.prepare([v for i, v in enumerate(weights) if any(key.startswith(f"optimizer/{i}/") for key in given)], optimizer)
+        self.prepare(
+            [v for i, v in enumerate(weights) if any(key.startswith(f"optimizer/{i}/") for key in given)], optimizer
+        )
         for key, array in given.items():
             _, place, name = key.split("/", 2)
             slots = self.slots.get(weights[int(place)], {})
             if name not in slots or slots[name].shape != array.shape:
-                raise ModelFileError(f"optimizer state {key!r} of shape {list(array.shape)} does not belong to this model and optimizer")
+                raise ModelFileError(
+                    f"optimizer state {key!r} of shape {list(array.shape)} does not belong to this model and optimizer"
+                )
             slots[name].assign(array)
 
 
 def _slot(variable: Variable, name: str, fill: float) -> Variable:
-    slot = Variable(variable.shape, variable.dtype, 0.0, f"{variable.name}/{name}", trainable=False, layout=variable.layout)
+    slot = Variable(
+        variable.shape, variable.dtype, 0.0, f"{variable.name}/{name}", trainable=False, layout=variable.layout
+    )
     if fill:
         slot.assign(np.full(variable.shape, fill))
     return slot

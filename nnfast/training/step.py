@@ -68,7 +68,7 @@ def _inputs(graph: Graph, specs: Sequence[Spec], rows: int, names: Sequence[str]
 
 
 def _call(model: Any, xs: list[Value]) -> list[Value]:
-    return flat(model(xs if len(xs) > 1 or model.takes_list else xs[0]))
+    return list(flat(model(xs if len(xs) > 1 or model.takes_list else xs[0])))
 
 
 def predict_step(model: Any, signature: Signature, without: Sequence[str] = ()) -> Plan:
@@ -81,7 +81,12 @@ def predict_step(model: Any, signature: Signature, without: Sequence[str] = ()) 
 
 
 def make_step(
-    model: Any, targets: Sequence[Target], state: TrainingState, signature: Signature, optimizer: Any | None, without: Sequence[str] = ()
+    model: Any,
+    targets: Sequence[Target],
+    state: TrainingState,
+    signature: Signature,
+    optimizer: Any | None,
+    without: Sequence[str] = (),
 ) -> Step:
     """The plan of a training step, or of a test step where optimizer is None."""
     graph = Graph()
@@ -90,7 +95,9 @@ def make_step(
         xs = _inputs(graph, signature.inputs, signature.rows, model.input_names)
         count = len(targets)
         ys = _inputs(graph, signature.targets, signature.rows, [f"y_{i}" for i in range(count)])
-        ws = _inputs(graph, signature.weights, signature.rows, [f"sample_weight_{i}" for i in range(len(signature.weights))])
+        ws = _inputs(
+            graph, signature.weights, signature.rows, [f"sample_weight_{i}" for i in range(len(signature.weights))]
+        )
         outputs = _call(model, xs)
         total, named = _losses(targets, ys, outputs, ws)
         total = _with_penalties(model, total, trace.losses)
@@ -116,7 +123,9 @@ def _planned(graph: Graph, streams: Streams | None, without: Sequence[str]) -> P
     return plan
 
 
-def _losses(targets: Sequence[Target], ys: list[Value], outputs: list[Value], ws: list[Value]) -> tuple[Value, list[tuple[str, Value]]]:
+def _losses(
+    targets: Sequence[Target], ys: list[Value], outputs: list[Value], ws: list[Value]
+) -> tuple[Value, list[tuple[str, Value]]]:
     """The weighted sum of the losses, and each by name where there are several outputs."""
     total: Any = None
     named = []
@@ -137,7 +146,7 @@ def _weight(ws: list[Value], i: int, dtype: str) -> Value | None:
     return ops.cast(ws[i], dtype) if ws else None
 
 
-def _with_penalties(model: Any, total: Value, losses: list[Value]) -> Value:
+def _with_penalties(model: Any, total: Any, losses: list[Value]) -> Any:
     """Add what layers and regularizers ask for."""
     for variable in model.weights:
         if variable.regularizer is not None and variable.trainable:
@@ -148,7 +157,12 @@ def _with_penalties(model: Any, total: Value, losses: list[Value]) -> Value:
 
 
 def _records(
-    targets: Sequence[Target], ys: list[Value], outputs: list[Value], ws: list[Value], total: Value, named: list[tuple[str, Value]]
+    targets: Sequence[Target],
+    ys: list[Value],
+    outputs: list[Value],
+    ws: list[Value],
+    total: Value,
+    named: list[tuple[str, Value]],
 ) -> tuple[list[Record], list[Value]]:
     """What the plan writes into its log in each batch: losses, then the metrics' statistics."""
     records: list[Record] = []
@@ -166,7 +180,9 @@ def _records(
         record(name, None, value)
     for i, (target, y, output) in enumerate(zip(targets, ys, outputs, strict=True)):
         prefix = f"{target.name}_" if len(targets) > 1 else ""
-        for metric, weight in [(m, None) for m in target.metrics] + [(m, _weight(ws, i, output.dtype)) for m in target.weighted_metrics]:
+        for metric, weight in [(m, None) for m in target.metrics] + [
+            (m, _weight(ws, i, output.dtype)) for m in target.weighted_metrics
+        ]:
             for statistic in metric.statistics(y, output, weight):
                 record(prefix + metric.name, metric, statistic)
     return records, values

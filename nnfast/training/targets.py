@@ -45,7 +45,9 @@ def make_targets(
 
         def resolve(items: Any, found: Any = found, i: int = i) -> list[Any]:
             listed = [] if items is None else list(items) if isinstance(items, list | tuple) else [items]
-            made = [metrics.get(item, loss=found, y_pred_shape=shapes[i], y_true_shape=target_shapes[i]) for item in listed]
+            made = [
+                metrics.get(item, loss=found, y_pred_shape=shapes[i], y_true_shape=target_shapes[i]) for item in listed
+            ]
             return [metric for metric in made if metric is not None]
 
         targets.append(Target(name, found, weight, resolve(metrics_of[i]), resolve(weighted_of[i])))
@@ -64,6 +66,8 @@ def _per_output(argument: str, given: Any, names: Sequence[str], nested: bool) -
     if isinstance(given, list | tuple):
         per_output = not nested or (len(names) > 1 and len(given) == len(names))
         if per_output and len(given) != len(names):
-            raise DataError(f"compile({argument}=...): {len(given)} entries for {len(names)} outputs: {', '.join(names)}")
+            raise DataError(
+                f"compile({argument}=...): {len(given)} entries for {len(names)} outputs: {', '.join(names)}"
+            )
         return list(given) if per_output else [given] * len(names)
     return [given] * len(names)

@@ -1,0 +1,174 @@
+"""Structure: how layers hang together between symbols; the part of a model that knows nothing of training.
+
+In: symbols (functional), or data for a model that is built when it first sees some. Out: the layer calls in order, names, shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nnfast import config
+from nnfast.errors import GraphError, NnfastError, unknown_name
+from nnfast.layers.base import Layer, unique_name
+from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
+
+
+def Input(
+    shape: Sequence[int | None], batch_size: int | None = None, dtype: str | None = None, name: str | None = None
+) -> Symbol:
+    """A symbol for data of this shape (without the batch). dtype: "float32" (default), "float64" or "int32".
+
+    >>> Input((784,)).shape
+    (None, 784)
+    """
+    if isinstance(shape, int):
+        shape = (shape,)
+    if any(extent is None or extent < 1 for extent in shape):
+        raise NnfastError(f"Input(shape={tuple(shape)}): expected positive sizes; the batch is not part of the shape")
+    return Symbol(
+        (None, *(int(extent or 0) for extent in shape)),
+        str(np.dtype(dtype or config.floatx())),
+        name or unique_name("input"),
+    )
+
+
+class Structure(Layer):
+    """Layers between inputs and outputs; nnfast.Model adds training to it."""
+
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.inputs: list[Symbol] | None = None
+        self.outputs: list[Symbol] = []
+        self.takes_list = isinstance(inputs, list | tuple)
+        self.gives_list = isinstance(outputs, list | tuple)
+        if inputs is not None:
+            self._set_graph(flat(inputs), flat(outputs))
+
+    def _set_graph(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        for name, symbols in (("inputs", inputs), ("outputs", outputs)):
+            for symbol in symbols:
+                if not isinstance(symbol, Symbol):
+                    raise GraphError(
+                        f"Model({name}=...): expected symbols, from nnfast.Input and layers called on them, got {symbol!r}"
+                    )
+        self.inputs, self.outputs = list(inputs), list(outputs)
+        self._calls = _ordered_calls(self.inputs, self.outputs)
+        self._layers_of_graph = list(dict.fromkeys(call.layer for call in self._calls))
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Run the layers on values or arrays."""
+        if self.inputs is None:
+            raise NotImplementedError(
+                f"{type(self).__name__}: define call(self, inputs), or give Model inputs and outputs"
+            )
+        found: dict[Symbol, Any] = dict(zip(self.inputs, flat(inputs), strict=True))
+        for made in self._calls:
+            given = [found[s] if isinstance(s, Symbol) else s for s in flat(made.inputs)]
+            results = made.layer(given if isinstance(made.inputs, list | tuple) else given[0])
+            found.update(zip(made.outputs, flat(results), strict=True))
+        results = [found[symbol] for symbol in self.outputs]
+        return results if self.gives_list else results[0]
+
+    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
+        if isinstance(inputs, dict):
+            inputs = [inputs[name] for name in self.input_names]
+        return super().__call__(inputs, training)
+
+    @property
+    def input_names(self) -> list[str]:
+        return [symbol.name for symbol in self.inputs or []]
+
+    @property
+    def output_names(self) -> list[str]:
+        names: list[str] = []
+        for symbol in self.outputs:
+            name, n = symbol.name, 1
+            while name in names:
+                name, n = f"{symbol.name}_{n}", n + 1
+            names.append(name)
+        return names
+
+    @property
+    def input_specs(self) -> list[tuple[Shape, str]]:
+        return [(symbol.shape, symbol.dtype) for symbol in self.inputs or []]
+
+    @property
+    def output_specs(self) -> list[tuple[Shape, str]]:
+        return [(symbol.shape, symbol.dtype) for symbol in self.outputs]
+
+    @property
+    def output_shapes(self) -> list[Shape]:
+        return [symbol.shape for symbol in self.outputs]
+
+    @property
+    def output_shape(self) -> Any:
+        return self.output_shapes if self.gives_list else self.output_shapes[0]
+
+    def input_names_for(self, x: Any) -> list[str]:
+        """Names of the inputs; for a subclassed or deferred model that is not built yet, made from the data."""
+        if self.inputs is not None:
+            return self.input_names
+        if isinstance(x, dict):
+            return list(x)
+        return [f"x_{i}" for i in range(len(x))] if isinstance(x, list | tuple) and self.takes_list else ["x"]
+
+    def _connect(self, arrays: Sequence[np.ndarray]) -> None:
+        """Build a model whose inputs are not known before it sees data."""
+        if self.inputs is not None:
+            return
+        dtypes = [
+            self._dtype or config.floatx() if a.dtype.kind == "f" or a.dtype.itemsize < 4 else "int32" for a in arrays
+        ]
+        symbols = [
+            Symbol((None, *a.shape[1:]), dtype, name)
+            for a, dtype, name in zip(arrays, dtypes, self.input_names_for(list(arrays)), strict=False)
+        ]
+        self._build_from(symbols)
+
+    def _build_from(self, symbols: list[Symbol]) -> None:
+        given: Any = symbols if len(symbols) > 1 or self.takes_list else symbols[0]
+        self._ensure_built(given)
+        specs = infer_outputs(self._call_traced, given)
+        self.outputs = [
+            Symbol(shape, dtype, self.name if len(specs) == 1 else f"{self.name}_{i}")
+            for i, (shape, dtype) in enumerate(specs)
+        ]
+        self.gives_list = len(specs) > 1
+        self.inputs = symbols
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by its name or place."""
+        if index is not None:
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise unknown_name(f"layer of model {self.name}", name, [layer.name for layer in self.layers])
+
+
+def _ordered_calls(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[LayerCall]:
+    """The layer calls between inputs and outputs, in an order in which they can run."""
+    ordered: list[LayerCall] = []
+    state: dict[LayerCall, bool] = {}
+    stack: list[tuple[Symbol, bool]] = [(symbol, False) for symbol in reversed(outputs)]
+    while stack:
+        symbol, done = stack.pop()
+        call = symbol.call
+        if symbol in inputs:
+            continue
+        if call is None:
+            raise GraphError(f"the outputs depend on {symbol!r}, which is not among the inputs of the model")
+        if done:
+            if call not in ordered:
+                ordered.append(call)
+            continue
+        if call in state:
+            continue
+        state[call] = True
+        stack.append((symbol, True))
+        stack += [(s, False) for s in reversed(flat(call.inputs)) if isinstance(s, Symbol)]
+    return ordered
