@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import ops
-from nnfast.errors import DtypeError, ShapeError
+from nnfast.errors import DtypeError, ShapeError, unknown_name
 from nnfast.graph import trace
 from nnfast.graph.ir import Graph
 from nnfast.ops.registry import OPS
@@ -90,9 +90,7 @@ def linear(
     if bias is not None:
         y = ops.add(y, np.asarray(bias))
     if activation is not None:
-        from nnfast import activations
-
-        y = activations.get(activation)(y)
+        y = softmax(y) if activation == "softmax" else _elementwise(_known(activation))(y)
     return _give(y, out, "linear")
 
 
@@ -130,6 +128,12 @@ def sparse_cross_entropy(logits: Any, labels: Any) -> tuple[np.ndarray, np.ndarr
     """Loss per row and its gradient softmax(logits) - onehot(labels). logits [rows, classes], labels [rows]."""
     loss, gradient = ops.call("sparse_cross_entropy", np.asarray(logits), np.asarray(labels).astype(np.int32))
     return loss, gradient
+
+
+def _known(activation: str) -> str:
+    if activation not in ELEMENTWISE:
+        raise unknown_name("activation of linear", activation, [*ELEMENTWISE, "softmax"])
+    return activation
 
 
 def _elementwise(name: str) -> Any:

@@ -77,6 +77,12 @@ class Model(Structure):
         return need_compiled(self._compiled, "model.optimizer").optimizer
 
     @property
+    def metrics(self) -> list[Any]:
+        """The metrics of all outputs, once the shapes of the targets are known."""
+        targets = self._compiled.targets if self._compiled is not None else None
+        return [metric for target in targets or [] for metric in (*target.metrics, *target.weighted_metrics)]
+
+    @property
     def compiled(self) -> bool:
         return self._compiled is not None
 

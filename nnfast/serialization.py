@@ -36,7 +36,7 @@ def snake_case(name: str) -> str:
 
 
 def register(kind: str, *aliases: str) -> Callable[[T], T]:
-    """Decorator: make a class or function known under its name, that name in snake_case and in lower case, and the aliases.
+    """Decorator: make a class or function known under its name, a short form of it as in Keras, and the aliases.
 
     kind is "layer", "activation", "initializer", "regularizer", "loss", "metric", "optimizer" or "schedule".
     A class defined again in the same place (a notebook cell run twice) replaces the old one; any other clash is a ValueError.
@@ -52,7 +52,7 @@ def register(kind: str, *aliases: str) -> Callable[[T], T]:
     def enter(target: T) -> T:
         name: str = target.__name__  # type: ignore[attr-defined]
         known = _registry.setdefault(kind, {})
-        for key in dict.fromkeys((name, snake_case(name), name.lower(), *aliases)):
+        for key in dict.fromkeys((name, *_short_names(kind, name), *aliases)):
             if key in known and not _same_place(known[key], target):
                 raise ValueError(f"register: the {kind} name {key!r} is taken by {known[key]!r}; choose another name")
             known[key] = target
@@ -60,6 +60,13 @@ def register(kind: str, *aliases: str) -> Callable[[T], T]:
         return target
 
     return enter
+
+
+def _short_names(kind: str, name: str) -> list[str]:
+    """The name "adamw" for an optimizer, none for a layer, "mean_squared_error" and the like for all others."""
+    if kind == "layer":
+        return []
+    return [name.lower() if kind == "optimizer" else snake_case(name)]
 
 
 def _same_place(old: Any, new: Any) -> bool:
@@ -88,7 +95,8 @@ def lookup(kind: str, name: str) -> Any:
         return custom[name]
     known = _registry.get(kind, {})
     if name not in known:
-        raise unknown_name(kind, name, [*(key for key in known if key == key.lower()), *custom])
+        short = known if kind == "layer" else [key for key in known if key == key.lower()]
+        raise unknown_name(kind, name, [*short, *custom])
     return known[name]
 
 

@@ -16,7 +16,7 @@ MOST_LINES = 400
 ORDER = """
     cli __main__
     __init__
-    model sequential gradient saving summary training
+    model sequential structure gradient saving summary training
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels

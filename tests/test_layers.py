@@ -347,7 +347,7 @@ def test_a_layer_of_ones_own_can_be_registered_and_is_not_mistaken() -> None:
     np.testing.assert_allclose(again(X), 3 * X)
     with pytest.raises(ValueError, match="taken"):
         serialization.register("layer")(type("Dense", (layers.Layer,), {}))
-    with pytest.raises(UnknownNameError, match="did you mean 'dense'"):
+    with pytest.raises(UnknownNameError, match="did you mean 'Dense'"):
         serialization.get("layer", {"class_name": "Dens", "config": {}})
 
 

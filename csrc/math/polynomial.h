@@ -45,7 +45,7 @@ NNF_INLINE vec fast_two_sum(vec a, vec b, vec *error) {
 /* a * b = product + error exactly, unless the error is below the smallest denormal. */
 NNF_INLINE vec two_product(vec a, vec b, vec *error) {
     const vec product = v_mul(a, b);
-    *error = v_fma(a, b, v_neg(product));
+    *error = v_fms(a, b, product);
     return product;
 }
 

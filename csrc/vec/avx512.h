@@ -30,6 +30,7 @@ NNF_INLINE void v_store_first(real *p, vec x, int64_t n) { NNF_X86(mask_storeu)(
 
 NNF_INLINE vec v_sqrt(vec a) { return NNF_X86(sqrt)(a); }
 NNF_INLINE vec v_fma(vec a, vec b, vec c) { return NNF_X86(fmadd)(a, b, c); }
+NNF_INLINE vec v_fms(vec a, vec b, vec c) { return NNF_X86(fmsub)(a, b, c); }
 NNF_INLINE vec v_fnma(vec a, vec b, vec c) { return NNF_X86(fnmadd)(a, b, c); }
 NNF_INLINE vec v_min(vec a, vec b) { return NNF_X86(min)(a, b); }
 NNF_INLINE vec v_max(vec a, vec b) { return NNF_X86(max)(a, b); }

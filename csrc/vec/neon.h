@@ -33,6 +33,7 @@ NNF_INLINE void v_store_first(real *p, vec x, int64_t n) {
 
 NNF_INLINE vec v_sqrt(vec a) { return NNF_NEON(vsqrtq)(a); }
 NNF_INLINE vec v_fma(vec a, vec b, vec c) { return NNF_NEON(vfmaq)(c, a, b); }
+NNF_INLINE vec v_fms(vec a, vec b, vec c) { return NNF_NEON(vfmaq)(-c, a, b); }
 NNF_INLINE vec v_fnma(vec a, vec b, vec c) { return NNF_NEON(vfmsq)(c, a, b); }
 NNF_INLINE vec v_round(vec a) { return NNF_NEON(vrndnq)(a); }
 NNF_INLINE vec v_floor(vec a) { return NNF_NEON(vrndmq)(a); }

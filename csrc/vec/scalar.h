@@ -40,6 +40,7 @@ NNF_INLINE vec v_fma(vec a, vec b, vec c) {
     return c;
 }
 
+NNF_INLINE vec v_fms(vec a, vec b, vec c) { return v_fma(a, b, -c); }
 NNF_INLINE vec v_fnma(vec a, vec b, vec c) { return v_fma(-a, b, c); }
 
 NNF_INLINE vec v_select(mask m, vec a, vec b) { return (vec)((m & (ivec)a) | (~m & (ivec)b)); }

@@ -48,6 +48,7 @@ class _Stack(threading.local):
 
 _stack = _Stack()
 eager: Callable[[OpDef, Sequence[Any], dict[str, Any]], Any] | None = None
+cast: Any = None  # the op that converts between types; set by nnfast.ops.shape
 symbolic: tuple[type, Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]] | None = None  # set by nnfast.layers.base
 
 
@@ -139,6 +140,4 @@ def _to_float(graph: Graph, value: Value, dtype: str) -> Value:
         return value
     if value.kind == "constant":
         return graph.constant(value.payload, dtype)
-    from nnfast.ops.registry import OPS  # ops are built on this module; only the name is needed here
-
-    return graph.add(OPS["cast"], [value], {"dtype": dtype})[0]
+    return graph.add(cast, [value], {"dtype": dtype})[0]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnfast.errors import DtypeError, ShapeError
+from nnfast.graph import trace
 from nnfast.graph.ir import FLOATS, Node, Value
 from nnfast.ops.elementwise import call
 from nnfast.ops.registry import NOT_DIFFERENTIABLE, Call, Sample, Specs, broadcast_strides, define, row_strides
@@ -293,7 +294,7 @@ def _cast_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
     yield [np.array([np.nan, np.inf, -np.inf, 1e10, -1e10, 0.9, -0.9], dtype)], {"dtype": "int32"}
 
 
-define(
+trace.cast = define(
     name="cast", inputs=("x",), formula="x in another dtype; to int32: truncated and limited, NaN to the least", infer=_infer_cast, reference=_cast_reference,
     gradient=lambda n, d: [call("cast", d, dtype=n.inputs[0].dtype) if n.inputs[0].dtype in FLOATS and n.output.dtype in FLOATS else None],
     kernel=None, calls=_cast_calls, samples=_cast_samples, **_moves,

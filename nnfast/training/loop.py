@@ -34,7 +34,7 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     verbose = resolve_verbose(options["verbose"])
     planned = steps or (source.steps(batch_size) if isinstance(source, ArraySource) else source.length)
     callbacks = CallbackList(
-        [history, *_listed(options["callbacks"])], model=model, verbose=verbose, epochs=epochs, steps=planned
+        [*_listed(options["callbacks"]), history], model=model, verbose=verbose, epochs=epochs, steps=planned
     )
     model.stop_training = False
     progress = Progress(verbose, epochs, planned)
