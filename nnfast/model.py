@@ -190,7 +190,7 @@ class Model(Structure):
         compiled = need_compiled(self._compiled, "training")
         if isinstance(source, ArraySource):
             self._connect(source.arrays[: source.inputs])
-            check_targets(compiled, source)
+            check_targets(compiled, source.arrays)
 
     def train_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
         return self._step_for("train", rows, arrays)
@@ -200,6 +200,8 @@ class Model(Structure):
 
     def _step_for(self, kind: str, rows: int, arrays: list[np.ndarray]) -> Step:
         self._connect(arrays[: len(self.input_names) or 1])
+        if rows == len(arrays[0]):  # a batch by itself: nobody has looked at it yet
+            check_targets(need_compiled(self._compiled, kind), arrays)
         shaped, signature = signature_of(self, arrays, rows)
         arrays[:] = shaped
         return need_compiled(self._compiled, kind).step(kind, signature)

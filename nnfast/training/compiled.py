@@ -14,7 +14,6 @@ import numpy as np
 
 from nnfast import optimizers, passes
 from nnfast.config import get_num_threads
-from nnfast.data import ArraySource, BatchSource
 from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
 from nnfast.training.state import TrainingState
@@ -114,12 +113,11 @@ def signature_of(model: Any, arrays: Sequence[np.ndarray], rows: int) -> tuple[l
     return [*shaped, *arrays[inputs:]], Signature(rows, xs, ys, ws)
 
 
-def check_targets(compiled: Compiled, source: ArraySource | BatchSource) -> None:
-    """Let each loss look at the targets: labels out of range, shapes that do not fit."""
-    if not isinstance(source, ArraySource):
-        return
+def check_targets(compiled: Compiled, arrays: Sequence[np.ndarray]) -> None:
+    """Let each loss look at the targets among these arrays: labels out of range, shapes that do not fit."""
     model = compiled.model
-    ys = source.arrays[source.inputs : source.inputs + source.targets]
+    first = len(model.input_names)
+    ys = arrays[first : first + len(model.output_names)]
     targets = compiled.resolve([target_spec(y, "float32") for y in ys])
     for target, y, shape in zip(targets, ys, model.output_shapes, strict=True):
         if target.loss is not None and hasattr(target.loss, "check_targets"):
