@@ -86,6 +86,7 @@ typedef struct nnf_run {
     char before[128];    /* the barrier has a cache line to itself, whatever the alignment of the struct */
     _Atomic int32_t arrived;
     _Atomic uint32_t generation;
+    _Atomic int32_t sleepers;
     char after[128];
 } nnf_run;
 

@@ -1,10 +1,16 @@
 /* The loop that one thread of a team runs. The team itself (OpenMP, or one caller alone) belongs to the caller. */
-#define _POSIX_C_SOURCE 200112L
+#define _GNU_SOURCE
 #include "nnfast.h"
 
 #include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -48,6 +54,29 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* Sleep until the generation is no longer the old one. A sleeper gives its processor to the partner, who may need it to arrive;
+ * sched_yield would not: with other work on the machine it returns at once, or milliseconds later. */
+static void sleep_at(nnf_run *run, uint32_t generation) {
+#ifdef __linux__
+    atomic_fetch_add(&run->sleepers, 1);
+    while (atomic_load(&run->generation) == generation)
+        syscall(SYS_futex, &run->generation, FUTEX_WAIT_PRIVATE, generation, 0, 0, 0);
+    atomic_fetch_sub(&run->sleepers, 1);
+#else
+    while (atomic_load(&run->generation) == generation)
+        sched_yield();
+#endif
+}
+
+static void wake_sleepers(nnf_run *run) {
+#ifdef __linux__
+    if (atomic_load(&run->sleepers) > 0)
+        syscall(SYS_futex, &run->generation, FUTEX_WAKE_PRIVATE, INT32_MAX, 0, 0, 0);
+#else
+    (void)run;
+#endif
+}
+
 static void wait_for_generation_after(nnf_run *run, uint32_t generation) {
     int64_t begin = 0;
     for (;;) {
@@ -62,8 +91,7 @@ static void wait_for_generation_after(nnf_run *run, uint32_t generation) {
         else if (now - begin > SPIN_NS)
             break;
     }
-    while (atomic_load_explicit(&run->generation, memory_order_acquire) == generation)
-        sched_yield();
+    sleep_at(run, generation);
 }
 
 static void barrier(nnf_run *run, int threads) {
@@ -75,7 +103,8 @@ static void barrier(nnf_run *run, int threads) {
         return;
     }
     atomic_store_explicit(&run->arrived, 0, memory_order_relaxed);
-    atomic_store_explicit(&run->generation, generation + 1, memory_order_release);
+    atomic_store(&run->generation, generation + 1); /* before the look at the sleepers, in one order for all threads */
+    wake_sleepers(run);
 }
 
 static void run_batch(nnf_run *run, int thread, int threads) {

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnfast.errors import SettingError, unknown_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LEVELS = ("scalar", "avx2", "avx512", "neon")
 DEBUG_WORDS = ("passes", "plan", "time")
@@ -81,6 +84,8 @@ def data_folder(environ: Mapping[str, str] | None = None) -> Path | None:
     name = _read("NNFAST_DATA", environ)
     if name is None:
         return None
+    from pathlib import Path  # takes milliseconds to import, which `import nnfast` does not spend
+
     folder = Path(name).expanduser()
     if not folder.is_dir():
         raise SettingError(f"NNFAST_DATA={name}: there is no such folder; name an existing one, or unset the variable")
@@ -93,6 +98,8 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     >>> cache_folder({"XDG_CACHE_HOME": "/tmp/cache"}).as_posix()
     '/tmp/cache/nnfast'
     """
+    from pathlib import Path
+
     name = _read("XDG_CACHE_HOME", environ)
     return (Path(name) if name is not None else Path.home() / ".cache") / "nnfast"
 
@@ -119,10 +126,10 @@ def default_thread_count(
     first = other.split(",")[0].strip() if other is not None else ""
     if first.isdecimal() and int(first) > 0:  # OpenMP itself reports and ignores nonsense in its variable
         return min(int(first), MOST_THREADS), f"OMP_NUM_THREADS={other}"
-    return hardware_thread_count(Path(root), affinity)
+    return hardware_thread_count(os.fspath(root), affinity)
 
 
-def hardware_thread_count(root: Path = Path("/"), affinity: frozenset[int] | None = None) -> tuple[int, str]:
+def hardware_thread_count(root: str = "/", affinity: frozenset[int] | None = None) -> tuple[int, str]:
     """The least of CPU affinity, cgroup quota and physical cores, and which of them it was."""
     processors = affinity if affinity is not None else _affinity()
     limits = [(len(processors), "processors this process may run on")]
@@ -156,44 +163,45 @@ def _affinity() -> frozenset[int]:
     return frozenset(range(os.cpu_count() or 1))
 
 
-def _physical_cores(root: Path, processors: frozenset[int]) -> int | None:
+def _physical_cores(root: str, processors: frozenset[int]) -> int | None:
     """Number of cores behind the processors, or None where the system does not say."""
     siblings = set()
     for processor in processors:
-        text = _text(root / f"sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
+        text = _text(os.path.join(root, f"sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list"))
         if text is None:
             return None
         siblings.add(text)
     return len(siblings)
 
 
-def _cgroup_quota(root: Path) -> float | None:
+def _cgroup_quota(root: str) -> float | None:
     """The tightest quota on the way from this process' cgroup to the root, in processors, or None."""
+    mount = os.path.join(root, "sys/fs/cgroup")
     quotas = []
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+    for line in (_text(os.path.join(root, "proc/self/cgroup")) or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            quotas += [_quota_2(folder) for folder in _upwards(root / "sys/fs/cgroup", path)]
+            quotas += [_quota_2(folder) for folder in _upwards(mount, path)]
         elif "cpu" in controllers.split(","):
-            quotas += [_quota_1(folder) for folder in _upwards(root / "sys/fs/cgroup" / controllers, path)]
-            quotas += [_quota_1(folder) for folder in _upwards(root / "sys/fs/cgroup/cpu", path)]
+            quotas += [_quota_1(folder) for folder in _upwards(os.path.join(mount, controllers), path)]
+            quotas += [_quota_1(folder) for folder in _upwards(os.path.join(mount, "cpu"), path)]
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
-def _upwards(mount: Path, path: str) -> list[Path]:
+def _upwards(mount: str, path: str) -> list[str]:
     """Every folder from mount to mount/path; in a container the path may lie outside, then only mount exists."""
     parts = [part for part in path.split("/") if part not in ("", "..")]
-    return [mount.joinpath(*parts[:count]) for count in range(len(parts) + 1)]
+    return [os.path.join(mount, *parts[:count]) for count in range(len(parts) + 1)]
 
 
-def _quota_2(folder: Path) -> float | None:
-    words = (_text(folder / "cpu.max") or "max").split()
+def _quota_2(folder: str) -> float | None:
+    words = (_text(os.path.join(folder, "cpu.max")) or "max").split()
     return _ratio(words[0], words[1]) if len(words) == 2 else None
 
 
-def _quota_1(folder: Path) -> float | None:
-    quota = _text(folder / "cpu.cfs_quota_us")
-    period = _text(folder / "cpu.cfs_period_us")
+def _quota_1(folder: str) -> float | None:
+    quota = _text(os.path.join(folder, "cpu.cfs_quota_us"))
+    period = _text(os.path.join(folder, "cpu.cfs_period_us"))
     return _ratio(quota, period) if quota is not None and period is not None else None
 
 
@@ -204,8 +212,9 @@ def _ratio(quota: str, period: str) -> float | None:
     return int(quota) / int(period)
 
 
-def _text(path: Path) -> str | None:
+def _text(path: str) -> str | None:
     try:
-        return path.read_text().strip()
+        with open(path) as file:
+            return file.read().strip()
     except OSError:
         return None

@@ -6,7 +6,6 @@ out. `unknown_name` and `missing_extra` make the two messages that are needed in
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -83,6 +82,8 @@ def missing_extra(package: str, extra: str) -> MissingExtraError:
 
 
 def _nearest(name: str, known: list[str]) -> str | None:
+    import difflib  # only needed where something has gone wrong
+
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
     return by_lower_case[matches[0]] if matches else None

@@ -65,6 +65,9 @@ class Sequential(Model):
     def output_names(self) -> list[str]:
         return [symbol.name for symbol in self.outputs] or [self._stack[-1].name if self._stack else "y"]
 
+    def _is_several(self, x: Any) -> bool:
+        return False  # a list is one array for the one input
+
     def get_config(self) -> dict[str, Any]:
         known = self._first if self._first is not None else self.inputs[0] if self.inputs else None
         first = None if known is None else {"shape": list(known.shape[1:]), "dtype": known.dtype, "name": known.name}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import config
-from nnfast.errors import GraphError, NnfastError, unknown_name
+from nnfast.errors import DtypeError, GraphError, NnfastError, unknown_name
 from nnfast.layers.base import Layer, unique_name
 from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
 
@@ -19,7 +19,8 @@ from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
 def Input(
     shape: Sequence[int | None], batch_size: int | None = None, dtype: str | None = None, name: str | None = None
 ) -> Symbol:
-    """A symbol for data of this shape (without the batch). dtype: "float32" (default), "float64" or "int32".
+    """A symbol for data of this shape (without the batch). dtype: "float32" (default), "float64" or "int32"; of the other types of NumPy,
+    small integers count as the default (they are converted row by row), large ones as "int32".
 
     >>> Input((784,)).shape
     (None, 784)
@@ -30,9 +31,21 @@ def Input(
         raise NnfastError(f"Input(shape={tuple(shape)}): expected positive sizes; the batch is not part of the shape")
     return Symbol(
         (None, *(int(extent or 0) for extent in shape)),
-        str(np.dtype(dtype or config.floatx())),
+        _input_dtype(dtype),
         name or unique_name("input"),
     )
+
+
+def _input_dtype(dtype: Any) -> str:
+    try:
+        given = np.dtype(dtype or config.floatx())
+    except TypeError:
+        given = np.dtype(object)
+    if given.name in ("float32", "float64", "int32"):
+        return given.name
+    if given.kind not in "biuf":
+        raise DtypeError(f"Input(dtype={dtype!r}): expected 'float32', 'float64' or 'int32'")
+    return "int32" if given.kind in "iu" and given.itemsize >= 4 else config.floatx()
 
 
 class Structure(Layer):
@@ -43,7 +56,13 @@ class Structure(Layer):
         self.inputs: list[Symbol] | None = None
         self.outputs: list[Symbol] = []
         self.takes_list = isinstance(inputs, list | tuple)
+        self.takes_dict = False  # a subclass whose `call` gets a dictionary
         self.gives_list = isinstance(outputs, list | tuple)
+        for argument, given in (("inputs", inputs), ("outputs", outputs)):
+            if isinstance(given, dict):
+                raise GraphError(
+                    f"Model({argument}={{...}}): give a list of symbols; data may be dictionaries by the names of Input(name=...) and layers"
+                )
         if inputs is not None:
             self._set_graph(flat(inputs), flat(outputs))
 
@@ -52,7 +71,8 @@ class Structure(Layer):
             for symbol in symbols:
                 if not isinstance(symbol, Symbol):
                     raise GraphError(
-                        f"Model({name}=...): expected symbols, from nnfast.Input and layers called on them, got {symbol!r}"
+                        f"Model({name}=...): expected a symbol or a list of symbols, from nnfast.Input and layers called on them, "
+                        f"got {symbol!r}"
                     )
         self.inputs, self.outputs = list(inputs), list(outputs)
         self._calls = _ordered_calls(self.inputs, self.outputs)
@@ -74,7 +94,7 @@ class Structure(Layer):
         return results if self.gives_list else results[0]
 
     def __call__(self, inputs: Any, training: bool | None = None) -> Any:
-        if isinstance(inputs, dict):
+        if isinstance(inputs, dict) and self.inputs is not None and not self.takes_dict:
             inputs = [inputs[name] for name in self.input_names]
         return super().__call__(inputs, training)
 
@@ -90,7 +110,7 @@ class Structure(Layer):
             while name in names:
                 name, n = f"{symbol.name}_{n}", n + 1
             names.append(name)
-        return names
+        return names or [self.name]  # before the outputs are known
 
     @property
     def input_specs(self) -> list[tuple[Shape, str]]:
@@ -114,23 +134,36 @@ class Structure(Layer):
             return self.input_names
         if isinstance(x, dict):
             return list(x)
-        return [f"x_{i}" for i in range(len(x))] if isinstance(x, list | tuple) and self.takes_list else ["x"]
+        return [f"x_{i}" for i in range(len(x))] if self._is_several(x) else ["x"]
 
-    def _connect(self, arrays: Sequence[np.ndarray]) -> None:
+    def _is_several(self, x: Any) -> bool:
+        """Does a list of data hold one array per input, and not the rows of one?"""
+        return isinstance(x, list | tuple) and len(x) > 1 and all(hasattr(item, "shape") for item in x)
+
+    def pack_inputs(self, items: Sequence[Any]) -> Any:
+        """One item per input, in the form in which `call` takes them."""
+        if self.takes_dict:
+            return dict(zip(self.input_names, items, strict=True))
+        return list(items) if len(items) > 1 or self.takes_list else items[0]
+
+    def _connect(self, arrays: Sequence[np.ndarray], names: Sequence[str], as_dict: bool) -> None:
         """Build a model whose inputs are not known before it sees data."""
-        if self.inputs is not None:
-            return
         dtypes = [
             self._dtype or config.floatx() if a.dtype.kind == "f" or a.dtype.itemsize < 4 else "int32" for a in arrays
         ]
         symbols = [
-            Symbol((None, *a.shape[1:]), dtype, name)
-            for a, dtype, name in zip(arrays, dtypes, self.input_names_for(list(arrays)), strict=False)
+            Symbol((None, *(a.shape[1:] or (1,))), dtype, name)
+            for a, dtype, name in zip(arrays, dtypes, names, strict=True)
         ]
-        self._build_from(symbols)
+        self.inputs, self.takes_dict = symbols, as_dict
+        try:
+            self._build_from(symbols)
+        except BaseException:
+            self.inputs, self.takes_dict = None, False
+            raise
 
     def _build_from(self, symbols: list[Symbol]) -> None:
-        given: Any = symbols if len(symbols) > 1 or self.takes_list else symbols[0]
+        given = self.pack_inputs(symbols)
         self._ensure_built(given)
         specs = infer_outputs(self._call_traced, given)
         self.outputs = [
@@ -138,7 +171,6 @@ class Structure(Layer):
             for i, (shape, dtype) in enumerate(specs)
         ]
         self.gives_list = len(specs) > 1
-        self.inputs = symbols
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or place."""

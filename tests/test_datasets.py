@@ -83,7 +83,6 @@ def test_download_into_the_cache(small, arrays, tmp_path, monkeypatch):
         data = (tmp_path / "data" / "small" / fname).read_bytes()
         assert known_hash == "sha256:" + hashlib.sha256(data).hexdigest()
         (path / fname).write_bytes(data)
-        return str(path / fname)
 
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     np.testing.assert_array_equal(idx.load(small)[3], arrays[3])

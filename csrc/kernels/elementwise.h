@@ -91,52 +91,91 @@ static void elementwise_block(const nnf_step *step, real **slot, int64_t n) {
     }
 }
 
+/* Where a walk over the rows (the last dim) stands: the index of each dim, and each buffer's offset at the row's start. */
+typedef struct {
+    int64_t index[NNF_MAX_RANK], offset[NNF_MAX_BUFFERS];
+} elementwise_place;
+
+static elementwise_place elementwise_seek(const elementwise_shape *s, int64_t flat) {
+    elementwise_place place = {0};
+    for (int d = s->rank - 1; d >= 0; d--) {
+        place.index[d] = flat % s->dims[d];
+        flat /= s->dims[d];
+        for (int b = 0; b < s->buffers && d < s->rank - 1; b++)
+            place.offset[b] += place.index[d] * s->strides[b][d];
+    }
+    return place;
+}
+
+static void elementwise_next_row(const elementwise_shape *s, elementwise_place *place) {
+    place->index[s->rank - 1] = 0;
+    for (int d = s->rank - 2; d >= 0; d--) {
+        for (int b = 0; b < s->buffers; b++)
+            place->offset[b] += s->strides[b][d];
+        if (++place->index[d] < s->dims[d])
+            return;
+        for (int b = 0; b < s->buffers; b++)
+            place->offset[b] -= s->dims[d] * s->strides[b][d];
+        place->index[d] = 0;
+    }
+}
+
 static void k_elementwise(const nnf_step *step, int thread, int threads) {
     const elementwise_shape s = elementwise_merge(step->size);
-    const int64_t temporaries = step->size[3];
+    const int64_t inner = s.dims[s.rank - 1];
     int64_t count = 1;
     for (int d = 0; d < s.rank; d++)
         count *= s.dims[d];
-
-    /* A buffer is used where it lies if it is contiguous; otherwise blocks of it are gathered. A scalar is spread once. */
-    _Alignas(64) real gathered[NNF_MAX_BUFFERS][NNF_BLOCK];
-    _Alignas(64) real temporary[NNF_MAX_TEMPORARIES][NNF_BLOCK];
-    enum { CONTIGUOUS, SCALAR, STRIDED } kind[NNF_MAX_BUFFERS];
-    real *slot[NNF_MAX_BUFFERS + NNF_MAX_TEMPORARIES];
-    int64_t block = temporaries ? NNF_BLOCK : INT64_MAX;
     const nnf_range range = split_range(step, count, NNF_BLOCK, thread, threads);
     if (range.begin >= range.end)
         return;
+
+    _Alignas(64) real gathered[NNF_MAX_BUFFERS][NNF_BLOCK];
+    _Alignas(64) real temporary[NNF_MAX_TEMPORARIES][NNF_BLOCK];
+    real *slot[NNF_MAX_BUFFERS + NNF_MAX_TEMPORARIES];
+    enum { CONTIGUOUS, SCALAR, STRIDED } kind[NNF_MAX_BUFFERS];
+    int strided = 0, scalars = 0;
     for (int b = 0; b < s.buffers; b++) {
         int zeros = 1;
         for (int d = 0; d < s.rank; d++)
             zeros &= s.strides[b][d] == 0;
-        kind[b] = s.rank == 1 && s.strides[b][0] == 1 ? CONTIGUOUS : zeros ? SCALAR : STRIDED;
-        if (b < s.outputs)
-            kind[b] = CONTIGUOUS;
-        if (kind[b] != CONTIGUOUS) {
-            block = NNF_BLOCK;
-            slot[b] = gathered[b];
-        }
+        kind[b] = b < s.outputs || (s.rank == 1 && s.strides[b][0] == 1) ? CONTIGUOUS : zeros ? SCALAR : STRIDED;
+        strided += kind[b] == STRIDED;
+        scalars += kind[b] == SCALAR;
+        slot[b] = gathered[b];
         if (kind[b] == SCALAR)
             elementwise_spread(gathered[b], (const real *)step->buffer[b], 0, NNF_BLOCK);
     }
-    for (int64_t t = 0; t < temporaries; t++)
+    for (int64_t t = 0; t < step->size[3]; t++)
         slot[s.buffers + t] = temporary[t];
-    /* One operation needs no blocks at all; several do, to find their operands in L1. */
-    if (step->operations > 1)
-        block = NNF_BLOCK;
 
+    /* A single operation on contiguous operands needs no blocks. Long rows are worked on row by row, so that an operand
+     * that is contiguous in a row is used where it lies; short rows are gathered several to a block. */
+    const int64_t block = strided || scalars || step->operations > 1 || step->size[3] ? NNF_BLOCK : count;
+    const int by_rows = strided && inner >= NNF_BLOCK / 4;
+    elementwise_place place = elementwise_seek(&s, range.begin);
     for (int64_t i = range.begin; i < range.end;) {
-        const int64_t left = range.end - i, n = left < block ? left : block;
+        const int64_t column = place.index[s.rank - 1];
+        int64_t n = range.end - i < block ? range.end - i : block;
+        if (by_rows && inner - column < n)
+            n = inner - column;
         for (int b = 0; b < s.buffers; b++) {
+            const real *x = (const real *)step->buffer[b];
+            const int64_t stride = s.strides[b][s.rank - 1];
             if (kind[b] == CONTIGUOUS)
                 slot[b] = (real *)step->buffer[b] + i;
+            else if (kind[b] == STRIDED && by_rows && stride == 1)
+                slot[b] = (real *)step->buffer[b] + place.offset[b] + column;
+            else if (kind[b] == STRIDED && by_rows)
+                elementwise_spread(gathered[b], x + place.offset[b] + column * stride, stride, n);
             else if (kind[b] == STRIDED)
-                elementwise_gather(gathered[b], (const real *)step->buffer[b], &s, s.strides[b], i, n);
+                elementwise_gather(gathered[b], x, &s, s.strides[b], i, n);
         }
         elementwise_block(step, slot, n);
         i += n;
+        place.index[s.rank - 1] += n;
+        if (by_rows && place.index[s.rank - 1] == inner)
+            elementwise_next_row(&s, &place);
     }
 }
 

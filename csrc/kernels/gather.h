@@ -15,15 +15,15 @@
 #include "arithmetic.h"
 #include "split.h"
 
-/* float16 to float32: exact. Denormals are the significand times 2^-24. */
+/* float16 to float32, exact: the bits of the magnitude as those of a float, times 2^112; denormals come right by that. */
 static inline float half_to_float(uint16_t half) {
-    const uint32_t sign = (uint32_t)(half >> 15) << 31, exponent = (half >> 10) & 31, significand = half & 1023;
     union {
         uint32_t bits;
         float value;
-    } normal = {sign | ((exponent == 31 ? 255 : exponent + 112) << 23) | (significand << 13)};
-    const float denormal = (float)significand * 0x1p-24f;
-    return exponent ? normal.value : sign ? -denormal : denormal;
+    } x = {(uint32_t)(half & 0x7fff) << 13};
+    x.value *= 0x1p112f;
+    x.bits |= ((half & 0x7c00) == 0x7c00 ? 0x7f800000u : 0) | (uint32_t)(half & 0x8000) << 16;
+    return x.value;
 }
 
 static inline int32_t saturate_int32(double x) {

@@ -78,7 +78,7 @@ static void input_gradient_chunk(const input_gradient *g, range rows, range colu
 enum { FEW_LANES = NNF_REAL == 32 ? LANES / 4 : 0, TRANSPOSED_ELEMENTS = 2 * BLOCK_BYTES / (NNF_REAL / 8) };
 
 static int transposing_pays(int64_t rows, int64_t N) {
-    return (rows <= FEW_LANES || 2 * N <= rows) && N <= TRANSPOSED_ELEMENTS / NNF_PANEL;
+    return rows <= FEW_LANES ? N <= TRANSPOSED_ELEMENTS / NNF_PANEL : 2 * N <= rows && N <= NNF_CHUNK;
 }
 
 static void input_gradient_transposing(const input_gradient *g, range rows, range columns) {

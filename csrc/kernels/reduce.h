@@ -23,19 +23,26 @@ NNF_INLINE vec max_or_nan(vec acc, vec x) { return v_select(v_isnan(acc), acc, v
 NNF_INLINE vec min_or_nan(vec acc, vec x) { return v_select(v_isnan(acc), acc, v_min(acc, x)); }
 NNF_INLINE vec add_square(vec acc, vec x) { return v_fma(x, x, acc); }
 
-/* The tree of v_sum64 over the first `used` of its vectors: the others are +0, which changes nothing, since a sum that
- * started at +0 is never -0. */
-NNF_INLINE real sum_lanes(vec *acc, int used) {
-#pragma GCC unroll 8
-    for (int half = NNF_ACCUMULATORS / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            if (i + half < used)
-                acc[i] = v_add(acc[i], acc[i + half]);
-    vec sum = acc[0];
-#pragma GCC unroll 8
-    for (int half = LANES / 2; half > 0; half /= 2)
-        sum = v_add(sum, nnf_rotate(sum, half));
-    return sum[0];
+/* NNF_LANES_TREE(name, combine): the tree of v_sum64 over the first `used` of its vectors. The others hold the identity,
+ * which changes nothing (+0 for sums: a sum that started at +0 is never -0). */
+#define NNF_LANES_TREE(name, combine)                                                                                  \
+    NNF_INLINE real name(vec *acc, int used) {                                                                         \
+        _Pragma("GCC unroll 8") for (int half = NNF_ACCUMULATORS / 2; half > 0; half /= 2)                             \
+            _Pragma("GCC unroll 8") for (int i = 0; i < half; i++)                                                     \
+                if (i + half < used)                                                                                   \
+                    acc[i] = combine(acc[i], acc[i + half]);                                                           \
+        vec all = acc[0];                                                                                              \
+        _Pragma("GCC unroll 8") for (int half = LANES / 2; half > 0; half /= 2)                                        \
+            all = combine(all, nnf_rotate(all, half));                                                                 \
+        return all[0];                                                                                                 \
+    }
+NNF_LANES_TREE(sum_lanes, v_add)
+NNF_LANES_TREE(max_lanes, max_or_nan)
+NNF_LANES_TREE(min_lanes, min_or_nan)
+
+/* How many of the vectors of virtual lanes a row of n elements touches. */
+NNF_INLINE int lanes_used(int64_t n) {
+    return n < NNF_VIRTUAL_LANES ? (int)((n + LANES - 1) / LANES) : NNF_ACCUMULATORS;
 }
 
 /* NNF_ROW(name, combine, identity, result) defines name(x, n): one row, with n <= NNF_ROW_CHUNK for sums. */
@@ -59,25 +66,13 @@ NNF_INLINE real sum_lanes(vec *acc, int used) {
                 acc[v] = combine(acc[v], v_select(m_first(left), tail, v_set(identity)));                              \
             }                                                                                                          \
         }                                                                                                              \
-        const int used = n < NNF_VIRTUAL_LANES ? (int)((n + LANES - 1) / LANES) : NNF_ACCUMULATORS;                    \
-        (void)used;                                                                                                    \
         return result;                                                                                                 \
     }
 
-NNF_INLINE real extreme_lanes(const vec *acc, int max) {
-    real values[NNF_VIRTUAL_LANES];
-    for (int v = 0; v < NNF_ACCUMULATORS; v++)
-        v_store(values + v * LANES, acc[v]);
-    real best = values[0];
-    for (int i = 1; i < NNF_VIRTUAL_LANES; i++)
-        best = best != best ? best : (max ? best > values[i] : best < values[i]) ? best : values[i];
-    return best;
-}
-
-NNF_ROW(row_sum_chunk, v_add, 0, sum_lanes(acc, used))
-NNF_ROW(row_square_chunk, add_square, 0, sum_lanes(acc, used))
-NNF_ROW(row_max, max_or_nan, -NNF_INFINITY, extreme_lanes(acc, 1))
-NNF_ROW(row_min, min_or_nan, NNF_INFINITY, extreme_lanes(acc, 0))
+NNF_ROW(row_sum_chunk, v_add, 0, sum_lanes(acc, lanes_used(n)))
+NNF_ROW(row_square_chunk, add_square, 0, sum_lanes(acc, lanes_used(n)))
+NNF_ROW(row_max, max_or_nan, -NNF_INFINITY, max_lanes(acc, lanes_used(n)))
+NNF_ROW(row_min, min_or_nan, NNF_INFINITY, min_lanes(acc, lanes_used(n)))
 
 #define NNF_LONG_ROW(name, chunk)                                                                                      \
     static inline real name(const real *x, int64_t n) {                                                                \

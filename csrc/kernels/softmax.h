@@ -15,20 +15,8 @@
 /* NaN is passed over here; it reaches the result through the sum. */
 NNF_INLINE vec max_of_numbers(vec acc, vec x) { return v_max(x, acc); }
 
-NNF_INLINE real max_lanes(vec *acc, int used) {
-#pragma GCC unroll 8
-    for (int half = NNF_ACCUMULATORS / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            if (i + half < used)
-                acc[i] = v_max(acc[i], acc[i + half]);
-    vec best = acc[0];
-#pragma GCC unroll 8
-    for (int half = LANES / 2; half > 0; half /= 2)
-        best = v_max(best, nnf_rotate(best, half));
-    return best[0];
-}
-
-NNF_ROW(row_max_of_numbers, max_of_numbers, -NNF_INFINITY, max_lanes(acc, used))
+NNF_LANES_TREE(max_of_numbers_lanes, max_of_numbers)
+NNF_ROW(row_max_of_numbers, max_of_numbers, -NNF_INFINITY, max_of_numbers_lanes(acc, lanes_used(n)))
 
 /* NNF_ROW_SUM(name, operands, setup, term): the sum over j of the vector expression term, which may use x, j and left, the
  * number of elements of this vector. Terms beyond the row are replaced by zeros. */
@@ -55,8 +43,7 @@ NNF_ROW(row_max_of_numbers, max_of_numbers, -NNF_INFINITY, max_lanes(acc, used))
                     acc[v] = v_add(acc[v], v_select(m_first(left), term, v_zero()));                                   \
                 }                                                                                                      \
             }                                                                                                          \
-        const int64_t n = end - begin;                                                                                 \
-        return sum_lanes(acc, n < NNF_VIRTUAL_LANES ? (int)((n + LANES - 1) / LANES) : NNF_ACCUMULATORS);              \
+        return sum_lanes(acc, lanes_used(end - begin));                                                                \
     }
 
 NNF_INLINE void store_whole(real *p, vec x, int64_t n) {
@@ -92,35 +79,78 @@ static inline real softmax_exp(real *y, const real *x, int64_t n, real max) {
     return sum;
 }
 
+/* A row of at most 64 elements, in `count` vectors: e = e^(x - max), 0 beyond the row. Returns the sum of e. */
+NNF_INLINE real softmax_short(vec *e, const real *x, int64_t n, int count, real *max) {
+    vec acc[NNF_ACCUMULATORS];
+    for (int v = 0; v < count; v++) {
+        const int64_t left = n - v * LANES < 0 ? 0 : n - v * LANES < LANES ? n - v * LANES : LANES;
+        e[v] = acc[v] = v_select(m_first(left), v_load_first(x + (left ? v * LANES : 0), left), v_set(-NNF_INFINITY));
+    }
+    *max = max_of_numbers_lanes(acc, count);
+    for (int v = 0; v < count; v++)
+        acc[v] = e[v] = v_select(m_first(n - v * LANES < 0 ? 0 : n - v * LANES < LANES ? n - v * LANES : LANES),
+                                 v_exp(v_sub(e[v], v_set(*max))), v_zero());
+    return sum_lanes(acc, count);
+}
+
+NNF_INLINE void store_short(real *y, const vec *x, int64_t n, int count) {
+    for (int v = 0; v < count && v * LANES < n; v++)
+        v_store_first(y + v * LANES, x[v], n - v * LANES < LANES ? n - v * LANES : LANES);
+}
+
 NNF_INLINE real log_of(real x) { return v_log(v_set(x))[0]; }
 
 NNF_FUNCTION1(softmax_scale, const vec factor = P(0), v_mul(a, factor))
-NNF_FUNCTION1(log_softmax_row, const vec max = P(0); const vec log_sum = P(1), v_sub(v_sub(a, max), log_sum))
+NNF_FUNCTION1(log_softmax_terms, const vec max = P(0); const vec log_sum = P(1), v_sub(v_sub(a, max), log_sum))
 NNF_FUNCTION2(softmax_row_gradient, const vec dot = P(0), v_mul(b, v_sub(a, dot)))
 NNF_FUNCTION2(log_softmax_row_gradient, const vec sum = P(0), v_fnma(v_exp(b), sum, a))
 
-static void k_softmax(const nnf_step *step, int thread, int threads) {
-    const int64_t n = step->size[1];
-    const nnf_range rows = split_range(step, step->size[0], 1, thread, threads);
-    for (int64_t i = rows.begin; i < rows.end; i++) {
-        real *y = (real *)step->buffer[0] + i * n;
-        const real *x = (const real *)step->buffer[1] + i * n;
+NNF_INLINE void softmax_row_short(real *y, const real *x, int64_t n, int count) {
+    vec e[NNF_ACCUMULATORS];
+    real max;
+    const vec inverse = v_set(1 / softmax_short(e, x, n, count, &max));
+    for (int v = 0; v < count; v++)
+        e[v] = v_mul(e[v], inverse);
+    store_short(y, e, n, count);
+}
+
+static void softmax_row(real *y, const real *x, int64_t n) {
+    if (n <= LANES) {
+        softmax_row_short(y, x, n, 1);
+    } else if (n <= NNF_VIRTUAL_LANES) {
+        softmax_row_short(y, x, n, NNF_ACCUMULATORS);
+    } else {
         const double inverse[NNF_PARAMETERS] = {1 / softmax_exp(y, x, n, row_max_of_numbers(x, n))};
         f_softmax_scale(y, y, 0, 0, inverse, n);
     }
 }
 
+static void k_softmax(const nnf_step *step, int thread, int threads) {
+    const int64_t n = step->size[1];
+    const nnf_range rows = split_range(step, step->size[0], 1, thread, threads);
+    for (int64_t i = rows.begin; i < rows.end; i++)
+        softmax_row((real *)step->buffer[0] + i * n, (const real *)step->buffer[1] + i * n, n);
+}
+
+static void log_softmax_row(real *y, const real *x, int64_t n) {
+    real max, sum;
+    if (n <= LANES) {
+        vec e[1];
+        sum = softmax_short(e, x, n, 1, &max);
+    } else {
+        max = row_max_of_numbers(x, n);
+        NNF_IN_CHUNKS(total, n, row_exp_only_chunk(x, max, begin, end))
+        sum = total;
+    }
+    const double terms[NNF_PARAMETERS] = {max, log_of(sum)};
+    f_log_softmax_terms(y, x, 0, 0, terms, n);
+}
+
 static void k_log_softmax(const nnf_step *step, int thread, int threads) {
     const int64_t n = step->size[1];
     const nnf_range rows = split_range(step, step->size[0], 1, thread, threads);
-    for (int64_t i = rows.begin; i < rows.end; i++) {
-        real *y = (real *)step->buffer[0] + i * n;
-        const real *x = (const real *)step->buffer[1] + i * n;
-        const real max = row_max_of_numbers(x, n);
-        NNF_IN_CHUNKS(sum, n, row_exp_only_chunk(x, max, begin, end))
-        const double terms[NNF_PARAMETERS] = {max, log_of(sum)};
-        f_log_softmax_row(y, x, 0, 0, terms, n);
-    }
+    for (int64_t i = rows.begin; i < rows.end; i++)
+        log_softmax_row((real *)step->buffer[0] + i * n, (const real *)step->buffer[1] + i * n, n);
 }
 
 static void k_softmax_gradient(const nnf_step *step, int thread, int threads) {

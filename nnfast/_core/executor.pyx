@@ -196,6 +196,7 @@ cdef extern from *:
     static void clear_barrier(nnf_run *run) {
         atomic_init(&run->arrived, 0);
         atomic_init(&run->generation, 0);
+        atomic_init(&run->sleepers, 0);
     }
     """
     void clear_barrier(nnf_run *run) nogil

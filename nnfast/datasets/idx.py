@@ -6,18 +6,17 @@ else downloaded into the cache. What is checked is the content, since copies are
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnfast import environment
 from nnfast.errors import DataError, missing_extra
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _UNSIGNED_BYTE = 8  # the type code of IDX
 
@@ -58,6 +57,10 @@ def read(path: Path, file: IdxFile) -> NDArray[np.uint8]:
     Raises:
         DataError: the file is damaged, cut off or another one.
     """
+    import gzip  # these three take milliseconds to import, which nobody should wait for who needs no files
+    import hashlib
+    import zlib
+
     try:
         data = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
@@ -93,11 +96,9 @@ def _download(dataset: IdxDataset, file: IdxFile, folder: Path) -> Path:
         missing.add_note(f"{dataset.title} is neither under NNFAST_DATA nor in {folder}; {elsewhere}")
         raise missing from error
     try:
-        found: Any = pooch.retrieve(
-            dataset.address + file.name, known_hash=f"sha256:{file.archive}", fname=file.name, path=folder
-        )
+        pooch.retrieve(dataset.address + file.name, f"sha256:{file.archive}", fname=file.name, path=folder)
     except (OSError, ValueError) as error:  # what requests and pooch raise
         raise DataError(
             f"{dataset.title}: {file.name} could not be downloaded ({error}); try again later, {elsewhere}"
         ) from error
-    return Path(found)
+    return folder / file.name

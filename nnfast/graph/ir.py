@@ -116,6 +116,7 @@ class Graph:
         self.inputs: list[Value] = []
         self.variables: dict[Variable, Value] = {}
         self.constants: dict[tuple[Any, ...], Value] = {}
+        self._given: list[Any] = []
         self.outputs: list[Value] = []
         self.updates: list[tuple[Value, Value]] = []
 
@@ -144,6 +145,7 @@ class Graph:
         data = np.ascontiguousarray(array, dtype=dtype).reshape(np.shape(array))
         key: tuple[Any, ...] = (dtype, data.shape, data.tobytes() if data.size <= 64 else id(array))
         if key not in self.constants:
+            self._given.append(array)  # alive, so that its id stays its own
             name = repr(data.item()) if data.size == 1 else "constant"
             self.constants[key] = Value(self, data.shape, dtype, "constant", name, payload=data)
         return self.constants[key]

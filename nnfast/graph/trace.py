@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from nnfast.graph.ir import DTYPES, FLOATS, Graph, Value
 if TYPE_CHECKING:
     from nnfast.ops.registry import OpDef
 
+F = TypeVar("F", bound=Callable[..., Any])
 _INTEGER_FLOAT = {"int64": "float64"}
 
 
@@ -123,6 +125,19 @@ def apply(op: OpDef, *operands: Any, **attributes: Any) -> Any:
         return eager(op, operands, attributes)
     outputs = add(graph, op, operands, attributes)
     return outputs[0] if len(outputs) == 1 else outputs
+
+
+def on_symbols(function: F) -> F:
+    """Decorator for a function of nnfast.ops that computes with sizes: on the symbols of a model that is being put together, where the
+    batch has no size yet, it becomes a layer that calls the function in each trace."""
+
+    @wraps(function)
+    def apply_or_wait(*operands: Any, **attributes: Any) -> Any:
+        if symbolic is not None and any(isinstance(x, symbolic[0]) for x in operands):
+            return symbolic[1](function.__name__, operands, attributes)
+        return function(*operands, **attributes)
+
+    return apply_or_wait  # type: ignore[return-value]
 
 
 def add(graph: Graph, op: OpDef, operands: Sequence[Any], attributes: dict[str, Any]) -> list[Value]:

@@ -13,13 +13,10 @@ Nothing in it is executed on reading.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,9 +60,9 @@ def write_tensors(path: PathLike, tensors: Mapping[str, NDArray[Any]], metadata:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "content": content,
-        "sha256": hashlib.sha256(content.encode()).hexdigest(),
+        "sha256": _sha256(content.encode()).hexdigest(),
     }
-    _replace(Path(os.path.realpath(path)), save(arrays, metadata=header))
+    _replace(os.path.realpath(path), save(arrays, metadata=header))
 
 
 def read_tensors(path: PathLike) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -121,7 +118,7 @@ def _checked_content(path: PathLike, header: dict[str, str] | None) -> dict[str,
             "read it with the version of nnfast that wrote it"
         )
     content = found.get("content", "")
-    if hashlib.sha256(content.encode()).hexdigest() != found.get("sha256"):
+    if _sha256(content.encode()).hexdigest() != found.get("sha256"):
         raise ModelFileError(f"{os.fspath(path)}: damaged: the metadata differ from what was written")
     parsed: dict[str, Any] = json.loads(content)
     return parsed
@@ -142,9 +139,15 @@ def _plain(name: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _digest(array: NDArray[Any]) -> str:
-    digest = hashlib.sha256(f"{array.dtype.name}{list(array.shape)}".encode())
+    digest = _sha256(f"{array.dtype.name}{list(array.shape)}".encode())
     digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _sha256(data: bytes) -> Any:
+    import hashlib  # takes milliseconds to import, which `import nnfast` does not spend
+
+    return hashlib.sha256(data)
 
 
 def _to_json(content: dict[str, Any]) -> str:
@@ -154,9 +157,10 @@ def _to_json(content: dict[str, Any]) -> str:
         raise DtypeError(f"metadata: {error}; expected None, bool, int, float, str, list and dict only") from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: str, data: bytes) -> None:
     """Write data beside path, flush it to the disk, then rename: a crash leaves the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(data)
@@ -164,12 +168,13 @@ def _replace(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        if os.path.exists(temporary):
+            os.unlink(temporary)
         raise
-    _flush_folder(path.parent)
+    _flush_folder(folder)
 
 
-def _flush_folder(folder: Path) -> None:
+def _flush_folder(folder: str) -> None:
     if os.name == "nt":  # Windows cannot open a folder, and renames through its own journal
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from nnfast import config, initializers, ops, regularizers, serialization
 from nnfast.errors import NnfastError
 from nnfast.graph import trace
 from nnfast.graph.ir import FLOATS, Value
-from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs, is_symbolic
+from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs, is_symbolic, like
 from nnfast.random import next_stream
 from nnfast.variable import Variable
 
@@ -76,13 +76,14 @@ class Layer:
         self._wants_training = "training" in inspect.signature(self.call).parameters
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Attributes that are layers or variables, or lists of them, become part of this layer."""
-        if "_children" in self.__dict__ and name != "_children":
-            held = list(value.values()) if isinstance(value, dict) else flat(value)
-            if held and all(isinstance(item, Layer | Variable) for item in held):
+        """Attributes that are layers or variables, or lists and dictionaries that hold some (also later), become part of this layer."""
+        if isinstance(value, Layer | Variable | list | tuple | dict):
+            if "_children" in self.__dict__:
                 self._children[name] = value
-            else:
-                self._children.pop(name, None)
+            elif isinstance(value, Layer | Variable):
+                raise _not_initialized(self)
+        elif "_children" in self.__dict__:
+            self._children.pop(name, None)
         object.__setattr__(self, name, value)
 
     # What subclasses write
@@ -152,12 +153,7 @@ class Layer:
         return [item for item in self._parts() if isinstance(item, Layer)]
 
     def _parts(self) -> Iterator[Any]:
-        seen: set[int] = set()
-        for value in self._children.values():
-            for item in value.values() if isinstance(value, dict) else flat(value):
-                if id(item) not in seen:
-                    seen.add(id(item))
-                    yield item
+        return iter({id(item): item for value in self._children.values() for item in _held(value)}.values())
 
     @property
     def weights(self) -> list[Variable]:
@@ -213,6 +209,8 @@ class Layer:
 
     # Calling
     def __call__(self, inputs: Any, training: bool | None = None) -> Any:
+        if "_children" not in self.__dict__:
+            raise _not_initialized(self)
         if is_symbolic(inputs):
             return self._call_symbolic(inputs)
         if any(isinstance(x, Value) for x in flat(inputs)):
@@ -232,11 +230,17 @@ class Layer:
 
     def _call_traced(self, inputs: Any, training: bool | None = None) -> Any:
         running = trace.current()
-        if training is None:
-            training = running is not None and running.training
+        before = running is not None and running.training
+        training = before if training is None else training
         cast = [self._cast(x) for x in flat(inputs)]
-        given = cast if isinstance(inputs, list | tuple) else cast[0]
-        outputs = self.call(given, training=training) if self._wants_training else self.call(given)
+        if running is not None:
+            running.training = training  # for the layers inside, too
+        try:
+            given = like(inputs, cast)
+            outputs = self.call(given, training=training) if self._wants_training else self.call(given)
+        finally:
+            if running is not None:
+                running.training = before
         if self.activity_regularizer is not None and running is not None:
             for output in flat(outputs):
                 rows = max(output.shape[0], 1) if output.shape else 1
@@ -271,7 +275,7 @@ class Layer:
             floats = [str(x.dtype) for x in items if str(x.dtype) in FLOATS and not isinstance(x, np.ndarray)]
             self._dtype_from_input(floats[0] if floats else None)
         shapes: list[Shape] = [(None, *x.shape[1:]) for x in items]
-        self.input_shape = shapes if isinstance(inputs, list | tuple) else shapes[0]
+        self.input_shape = like(inputs, shapes)
         self.build(self.input_shape)
         self.built = True
 
@@ -283,23 +287,40 @@ class Layer:
         return f"<{type(self).__name__} {self.name}>"
 
 
+def _held(value: Any) -> Iterator[Any]:
+    """The layers and variables in an attribute."""
+    if isinstance(value, Layer | Variable):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _held(item)
+
+
+def _not_initialized(layer: Layer) -> NnfastError:
+    name = type(layer).__name__
+    return NnfastError(f"{name}: call super().__init__() at the beginning of {name}.__init__")
+
+
 def _is_numbers(x: Any) -> bool:
     return all(isinstance(item, int | float) or (isinstance(item, list | tuple) and _is_numbers(item)) for item in x)
 
 
 class OpLayer(Layer):
-    """An op of nnfast.ops applied to symbols, made by arithmetic such as `a + b`."""
+    """An op, or a function of nnfast.ops, applied to symbols: made by `a + b`, `a[:, :2]`, `ops.mean(a, axis=1)` and the like."""
 
     def __init__(self, op: str, operands: list[Any], attributes: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.op = op
-        self.operands = operands  # numbers, and None where a symbol goes
+        self.op = op  # "add" for an op, "ops.mean" for a function
+        self.operands = operands  # as `_encode` makes them
         self.attributes = attributes or {}
 
     def call(self, inputs: Any) -> Any:
-        symbols = iter(flat(inputs))
-        operands = [next(symbols) if x is None else x for x in self.operands]
-        return ops.call(self.op, *operands, **self.attributes)
+        given = flat(inputs)
+        operands = [_decode(x, given) for x in self.operands]
+        attributes = {name: _decode(x, given) for name, x in self.attributes.items()}
+        if self.op.startswith("ops."):
+            return getattr(ops, self.op.removeprefix("ops."))(*operands, **attributes)
+        return ops.call(self.op, *operands, **attributes)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "op": self.op, "operands": self.operands, "attributes": self.attributes}
@@ -309,10 +330,45 @@ serialization.register("layer")(OpLayer)
 
 
 def _apply_to_symbols(op: Any, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
-    symbols = [x for x in operands if isinstance(x, Symbol)]
-    rest = [None if isinstance(x, Symbol) else serialization.serialize(x) for x in operands]
-    layer = OpLayer(op.name, rest, attributes, name=unique_name(op.name))
+    """A layer for an op, or for a function of nnfast.ops given by its name."""
+    symbols: list[Symbol] = []
+    encoded = [_encode(x, symbols) for x in operands]
+    encoded_attributes = {name: _encode(x, symbols) for name, x in attributes.items()}
+    name = op if isinstance(op, str) else op.name
+    layer = OpLayer(
+        f"ops.{name}" if isinstance(op, str) else name, encoded, encoded_attributes, name=unique_name(name)
+    )
     return layer(symbols if len(symbols) > 1 else symbols[0])
+
+
+def _encode(x: Any, symbols: list[Symbol]) -> Any:
+    """An operand as JSON types; symbols are collected, and stand by their place."""
+    if isinstance(x, Symbol):
+        symbols.append(x)
+        return {"symbol": len(symbols) - 1}
+    if isinstance(x, Variable):
+        raise NnfastError(
+            f"{x!r} in arithmetic with symbols would not belong to the model: write a layer with add_weight"
+        )
+    if isinstance(x, slice):
+        return {"slice": [x.start, x.stop, x.step]}
+    if x is Ellipsis:
+        return {"ellipsis": True}
+    if isinstance(x, tuple):
+        return {"tuple": [_encode(item, symbols) for item in x]}
+    return serialization.serialize(x)
+
+
+def _decode(x: Any, given: Sequence[Any]) -> Any:
+    """What `_encode` encoded."""
+    if not isinstance(x, dict):
+        return x
+    ((kind, content),) = x.items()
+    if kind == "symbol":
+        return given[content]
+    if kind == "slice":
+        return slice(*content)
+    return Ellipsis if kind == "ellipsis" else tuple(_decode(item, given) for item in content)
 
 
 Apply = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]

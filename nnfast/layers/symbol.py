@@ -58,7 +58,7 @@ class Symbol:
 
 def is_symbolic(x: Any) -> bool:
     """Is x a symbol, or does a list hold one?"""
-    return any(isinstance(item, Symbol) for item in (x if isinstance(x, list | tuple) else [x]))
+    return any(isinstance(item, Symbol) for item in flat(x))
 
 
 def infer_outputs(function: Callable[[Any], Any], inputs: Any) -> list[tuple[Shape, str]]:
@@ -82,8 +82,9 @@ def _trace(function: Callable[[Any], Any], inputs: Any, batch: int) -> list[Valu
         return graph.input([batch if extent is None else extent for extent in symbol.shape], symbol.dtype, symbol.name)
 
     with tracing(graph):
-        given = [value(x) for x in inputs] if isinstance(inputs, list | tuple) else value(inputs)
-        results = function(given)
+        results = function(like(inputs, [value(x) for x in flat(inputs)]))
+    if isinstance(results, dict):
+        raise GraphError("a layer returned a dictionary: return a list or a tuple of outputs; they are named by their place")
     values = list(results) if isinstance(results, list | tuple) else [results]
     for result in values:
         if not isinstance(result, Value):
@@ -94,5 +95,14 @@ def _trace(function: Callable[[Any], Any], inputs: Any, batch: int) -> list[Valu
 
 
 def flat(x: Any) -> Sequence[Any]:
-    """The items of a list, or the one item."""
+    """The items of a list or dictionary, or the one item."""
+    if isinstance(x, dict):
+        return list(x.values())
     return list(x) if isinstance(x, list | tuple) else [x]
+
+
+def like(x: Any, items: Sequence[Any]) -> Any:
+    """`flat` back: these items in the form of x."""
+    if isinstance(x, dict):
+        return dict(zip(x, items, strict=True))
+    return list(items) if isinstance(x, list | tuple) else items[0]

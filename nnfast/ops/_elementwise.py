@@ -163,11 +163,12 @@ def nary(
 
 
 def in_double(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute a reference in float64 and round once to the operands' type."""
+    """Compute a reference in a wider type (float64 for float32, long double for float64) and round once to the operands' type."""
 
     def reference(*arrays: np.ndarray, **attributes: Any) -> np.ndarray:
         with np.errstate(all="ignore"):
-            result = function(*(a.astype(np.float64) for a in arrays), **attributes)
+            wide = np.float64 if arrays[0].dtype == np.float32 else np.longdouble
+            result = function(*(a.astype(wide) for a in arrays), **attributes)
             return np.asarray(result).astype(arrays[0].dtype)
 
     return reference

@@ -61,6 +61,7 @@ def _reduce(name: str, x: Tensor, axis: int | Sequence[int] | None, keepdims: bo
     return reshape(y, kept) if keepdims else y
 
 
+@trace.on_symbols
 def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Sum of elements over the given axes (all by default), in the fixed order of the numeric contract.
 
@@ -71,31 +72,37 @@ def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fal
     return _reduce("sum", x, axis, keepdims)
 
 
+@trace.on_symbols
 def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Arithmetic mean over the given axes (all by default)."""
     return _reduce("mean", x, axis, keepdims)
 
 
+@trace.on_symbols
 def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Greatest element over the given axes (all by default); NaN if any is NaN."""
     return _reduce("max", x, axis, keepdims)
 
 
+@trace.on_symbols
 def min(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Smallest element over the given axes (all by default); NaN if any is NaN."""
     return _reduce("min", x, axis, keepdims)
 
 
+@trace.on_symbols
 def argmax(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:
     """Index (int32) of the first greatest element along an axis."""
     return _reduce("argmax", x, axis, keepdims)
 
 
+@trace.on_symbols
 def argmin(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:
     """Index (int32) of the first smallest element along an axis."""
     return _reduce("argmin", x, axis, keepdims)
 
 
+@trace.on_symbols
 def logsumexp(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) without overflow."""
     greatest = stop_gradient(max(x, axis, True))
@@ -112,21 +119,25 @@ def _drop(y: Tensor, axis: int | Sequence[int] | None) -> Tensor:
     return reshape(y, tuple(extent for i, extent in enumerate(shape) if i not in axes))
 
 
+@trace.on_symbols
 def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Mean squared distance from the mean (divided by n)."""
     return mean(call("squared_difference", x, mean(x, axis, True)), axis, keepdims)
 
 
+@trace.on_symbols
 def std(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Square root of the variance."""
     return call("sqrt", variance(x, axis, keepdims))
 
 
+@trace.on_symbols
 def l2_norm(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Euclidean norm over the given axes."""
     return call("sqrt", sum(call("square", x), axis, keepdims))
 
 
+@trace.on_symbols
 def l2_normalize(x: Tensor, axis: int | Sequence[int] = -1, epsilon: float = 1e-12) -> Tensor:
     """x / sqrt(max(sum(x^2), epsilon)) along an axis."""
     total = sum(call("square", x), axis, True)
@@ -143,6 +154,7 @@ def _along(name: str, x: Tensor, axis: int) -> Tensor:
     return transpose(call(name, transpose(x, order)), [int(i) for i in np.argsort(order)])
 
 
+@trace.on_symbols
 def softmax(x: Tensor, axis: int = -1) -> Tensor:
     """exp(x - max) / sum(exp(x - max)) along an axis.
 
@@ -153,12 +165,14 @@ def softmax(x: Tensor, axis: int = -1) -> Tensor:
     return _along("softmax", x, axis)
 
 
+@trace.on_symbols
 def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
     """x - logsumexp(x) along an axis."""
     return _along("log_softmax", x, axis)
 
 
 # Products
+@trace.on_symbols
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Matrix product. a [..., K], b [K, N] -> [..., N]; leading axes of a are kept. Vectors count as rows or columns, as in NumPy.
 

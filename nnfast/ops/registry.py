@@ -26,7 +26,7 @@ Sample = tuple[list[np.ndarray], dict[str, Any]]
 KINDS = ("elementwise", "contraction", "reduction", "row", "loss", "shape", "random", "update", "layout")
 
 # Allowed difference to the reference, in units of the type's epsilon; nnfast.ops.tolerance says relative to what.
-# "tail": the float64 reference itself loses digits there, erfc(x) being as steep as it is.
+# "tail": of e^(-x^2), where the rounding of the exponent itself costs |x|^2 units in float64.
 TOLERANCES = {
     "exact": 0,
     "rounding": 1,

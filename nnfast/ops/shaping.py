@@ -63,6 +63,7 @@ def all_axes(axis: int | Sequence[int] | None, ndim: int) -> list[int]:
     return axes
 
 
+@trace.on_symbols
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """The same elements under another shape; one size may be -1."""
     old, new = shape_of(x), [int(extent) for extent in shape]
@@ -76,12 +77,14 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     return x if isinstance(x, Value) and tuple(new) == old else call("reshape", x, shape=tuple(new))
 
 
+@trace.on_symbols
 def flatten(x: Tensor) -> Tensor:
     """Keep the first axis, merge all others."""
     shape = shape_of(x)
     return reshape(x, (shape[0], prod(shape[1:])))
 
 
+@trace.on_symbols
 def expand_dims(x: Tensor, axis: int) -> Tensor:
     """Insert an axis of size 1."""
     shape = list(shape_of(x))
@@ -89,6 +92,7 @@ def expand_dims(x: Tensor, axis: int) -> Tensor:
     return reshape(x, shape)
 
 
+@trace.on_symbols
 def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     """Drop axes of size 1 (all of them by default)."""
     shape = shape_of(x)
@@ -99,6 +103,7 @@ def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     return reshape(x, [extent for i, extent in enumerate(shape) if i not in axes])
 
 
+@trace.on_symbols
 def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     """Axes in another order; reversed by default."""
     ndim = len(shape_of(x))
@@ -125,6 +130,7 @@ def stack(xs: Sequence[Tensor], axis: int = 0) -> Tensor:
     return concatenate([expand_dims(x, axis) for x in xs], axis)
 
 
+@trace.on_symbols
 def slice(x: Tensor, key: Any) -> Tensor:
     """Basic slicing: x[key] with integers, slices, ... and None; no index arrays."""
     keys = list(key) if isinstance(key, tuple) else [key]
@@ -166,6 +172,7 @@ def cast(x: Tensor, dtype: str) -> Tensor:
     )
 
 
+@trace.on_symbols
 def one_hot(x: Tensor, num_classes: int, dtype: str = "float32") -> Tensor:
     """1 at the label (int32), else 0, along a new last axis."""
     return call("one_hot", x, classes=int(num_classes), dtype=dtype)
@@ -179,11 +186,13 @@ def full(shape: Sequence[int], value: float, dtype: str = "float32") -> Tensor:
     return broadcast_to(running.graph.constant(value, dtype), shape)
 
 
+@trace.on_symbols
 def zeros_like(x: Tensor) -> Tensor:
     """Zeros in the shape and dtype of x."""
     return full(shape_of(x), 0.0, dtype_of(x))
 
 
+@trace.on_symbols
 def ones_like(x: Tensor) -> Tensor:
     """Ones in the shape and dtype of x."""
     return full(shape_of(x), 1.0, dtype_of(x))

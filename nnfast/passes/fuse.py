@@ -24,15 +24,17 @@ def fuse_epilogues(graph: Graph) -> Graph:
     users, results = graph.users(), graph.results()
     taken: set[Node] = set()  # nodes that a later node has taken over
     heads: dict[Node, list[Node]] = {}  # last node of a chain -> the whole chain, product first
+    claimed: set[Node] = set()  # followers in a chain: the sum of two products belongs to the first of them
     for node in graph.nodes:
         if node.op.name != "matmul" or node.attributes["transpose_a"]:
             continue
         chain = [node]
         while len(chain) <= MAX_EPILOGUE_OPERANDS:
             follower = _single_reader(chain[-1].output, users, results)
-            if follower is None or not _fits_epilogue(chain[-1], follower):
+            if follower is None or follower in claimed or not _fits_epilogue(chain[-1], follower):
                 break
             chain.append(follower)
+            claimed.add(follower)
         if len(chain) > 1:
             heads[chain[-1]] = chain
             taken.update(chain[:-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from nnfast.errors import GraphError
 from nnfast.graph.ir import Graph, Node, Value
 
 # (new graph, old node, its inputs in the new graph) -> replacements of its outputs, or None to copy the node
@@ -19,6 +20,8 @@ def rewrite(graph: Graph, visit: Visit) -> Graph:
 
     def copy(value: Value) -> Value:
         if value not in copies:
+            if value.kind not in ("variable", "constant"):
+                raise GraphError(f"{value} is read before it is made")
             copies[value] = (
                 new.variable(value.payload) if value.kind == "variable" else new.constant(value.payload, value.dtype)
             )

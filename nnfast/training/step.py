@@ -68,7 +68,7 @@ def _inputs(graph: Graph, specs: Sequence[Spec], rows: int, names: Sequence[str]
 
 
 def _call(model: Any, xs: list[Value]) -> list[Value]:
-    return list(flat(model(xs if len(xs) > 1 or model.takes_list else xs[0])))
+    return list(flat(model(model.pack_inputs(xs))))
 
 
 def predict_step(model: Any, signature: Signature, without: Sequence[str] = ()) -> Plan:
