@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import serialization
-from nnfast.data import ArraySource, BatchSource
+from nnfast.data import ArraySource, BatchSource, as_row_list
 from nnfast.errors import NnfastError
 from nnfast.structure import Structure
 from nnfast.summary import PlanReport, report, summary
@@ -154,17 +154,15 @@ class Model(Structure):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch."""
-        from nnfast.data import as_row_list
-
-        return self.pack_outputs(self.predict_arrays(as_row_list(x, self.input_names_for(x), "x")))
+        self.connect_to(x)
+        return self.pack_outputs(self.predict_arrays(as_row_list(x, self.input_names, "x")))
 
     def _on_batch(self, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
         from nnfast.training.loop import _with_class_weight
         from nnfast.training.phase import Phase, Totals
 
-        source = ArraySource(
-            x, y, sample_weight, input_names=self.input_names_for(x), target_names=self.output_names or ("y",)
-        )
+        self.connect_to(x)
+        source = ArraySource(x, y, sample_weight, input_names=self.input_names, target_names=self.output_names)
         source = _with_class_weight(source, class_weight)
         training = kind == "train"
         (self.prepare_training if training else self.prepare_test)(source)
@@ -179,6 +177,12 @@ class Model(Structure):
         return _Alone(self._busy, self.name, call)
 
     # What nnfast.training asks of a model
+    def connect_to(self, x: Any) -> None:
+        """Build a model whose inputs are not known before it sees data: an array, or a list or dictionary of arrays."""
+        if self.inputs is None:
+            names = self.input_names_for(x)
+            self._connect(as_row_list(x, names, "x"), names, isinstance(x, dict))
+
     def prepare_training(self, source: ArraySource | BatchSource) -> None:
         """Build what is not built yet, and let the losses look at the targets."""
         self.prepare_test(source)
@@ -189,7 +193,6 @@ class Model(Structure):
         """The same for an evaluation, which needs no trainable weights."""
         compiled = need_compiled(self._compiled, "training")
         if isinstance(source, ArraySource):
-            self._connect(source.arrays[: source.inputs])
             check_targets(compiled, source.arrays)
 
     def train_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
@@ -199,7 +202,6 @@ class Model(Structure):
         return self._step_for("test", rows, arrays)
 
     def _step_for(self, kind: str, rows: int, arrays: list[np.ndarray]) -> Step:
-        self._connect(arrays[: len(self.input_names) or 1])
         if rows == len(arrays[0]):  # a batch by itself: nobody has looked at it yet
             check_targets(need_compiled(self._compiled, kind), arrays)
         shaped, signature = signature_of(self, arrays, rows)
@@ -208,12 +210,10 @@ class Model(Structure):
 
     def predict_arrays(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
         """Outputs for one batch of arrays, in `out` where it is given."""
-        self._connect(arrays)
         return self._predict.run(arrays, out)
 
     def empty_outputs(self, arrays: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
         """Arrays for the outputs of so many rows."""
-        self._connect(arrays)
         return [np.empty((rows, *[n or 0 for n in shape[1:]]), dtype) for shape, dtype in self.output_specs]
 
     def pack_outputs(self, outputs: list[np.ndarray]) -> Any:

@@ -81,7 +81,7 @@ class Structure(Layer):
 
     def call(self, inputs: Any) -> Any:
         """Run the layers on values or arrays."""
-        if self.inputs is None:
+        if self.inputs is None or not hasattr(self, "_calls"):
             raise NotImplementedError(
                 f"{type(self).__name__}: define call(self, inputs), or give Model inputs and outputs"
             )

@@ -26,25 +26,28 @@ NNF_ROW(row_max_of_numbers, max_of_numbers, -NNF_INFINITY, max_of_numbers_lanes(
         vec acc[NNF_ACCUMULATORS];                                                                                     \
         for (int v = 0; v < NNF_ACCUMULATORS; v++)                                                                     \
             acc[v] = v_zero();                                                                                         \
-        for (int64_t block = begin; block < end; block += NNF_VIRTUAL_LANES)                                           \
-            _Pragma("GCC unroll 32") for (int v = 0; v < NNF_ACCUMULATORS; v++) {                                      \
-                const int64_t j = block + v * LANES, left = end - j;                                                   \
-                if (left <= 0)                                                                                         \
-                    break;                                                                                             \
-                if (left >= LANES) {                                                                                   \
-                    vec (*const load)(const real *, int64_t) = nnf_load_whole;                                         \
-                    void (*const store)(real *, vec, int64_t) = store_whole;                                           \
-                    (void)store;                                                                                       \
-                    acc[v] = v_add(acc[v], term);                                                                      \
-                } else {                                                                                               \
-                    vec (*const load)(const real *, int64_t) = v_load_first;                                           \
-                    void (*const store)(real *, vec, int64_t) = v_store_first;                                         \
-                    (void)store;                                                                                       \
-                    acc[v] = v_add(acc[v], v_select(m_first(left), term, v_zero()));                                   \
-                }                                                                                                      \
+        int64_t block = begin;                                                                                         \
+        for (; block + NNF_VIRTUAL_LANES <= end; block += NNF_VIRTUAL_LANES)                                           \
+            _Pragma("GCC unroll 16") for (int v = 0; v < NNF_ACCUMULATORS; v++) {                                      \
+                const int64_t j = block + v * LANES, left = LANES;                                                     \
+                NNF_TERM(nnf_load_whole, store_whole, term)                                                            \
             }                                                                                                          \
+        for (int v = 0; v < NNF_ACCUMULATORS && block + v * LANES < end; v++) {                                        \
+            const int64_t j = block + v * LANES, left = end - j;                                                       \
+            if (left >= LANES) {                                                                                       \
+                NNF_TERM(nnf_load_whole, store_whole, term)                                                            \
+            } else {                                                                                                   \
+                NNF_TERM(v_load_first, v_store_first, v_select(m_first(left), term, v_zero()))                         \
+            }                                                                                                          \
+        }                                                                                                              \
         return sum_lanes(acc, lanes_used(end - begin));                                                                \
     }
+
+#define NNF_TERM(loader, storer, expression)                                                                           \
+    vec (*const load)(const real *, int64_t) = loader;                                                                 \
+    void (*const store)(real *, vec, int64_t) = storer;                                                                \
+    (void)store;                                                                                                       \
+    acc[v] = v_add(acc[v], expression);
 
 NNF_INLINE void store_whole(real *p, vec x, int64_t n) {
     (void)n;

@@ -216,14 +216,12 @@ class Layer:
         if any(isinstance(x, Value) for x in flat(inputs)):
             self._ensure_built(inputs)
             return self._call_traced(inputs, training)
-        arrays = (
-            [np.asarray(x) for x in inputs]
-            if isinstance(inputs, list | tuple) and not _is_numbers(inputs)
-            else np.asarray(inputs)
-        )
-        self._ensure_built(arrays)
-        arrays = [self._to_float(a) for a in arrays] if isinstance(arrays, list) else self._to_float(arrays)
-        return self.call(arrays, training=bool(training)) if self._wants_training else self.call(arrays)
+        if not isinstance(inputs, dict | list | tuple) or _is_numbers(inputs):
+            inputs = np.asarray(inputs)
+        arrays = [np.asarray(x) for x in flat(inputs)]
+        self._ensure_built(like(inputs, arrays))
+        given = like(inputs, [self._to_float(a) for a in arrays])
+        return self.call(given, training=bool(training)) if self._wants_training else self.call(given)
 
     def _to_float(self, array: np.ndarray) -> np.ndarray:
         return array.astype(self.dtype) if array.dtype.kind == "f" else array

@@ -6,13 +6,22 @@ In: a compiled model and the user's data. Out: History, logs, predictions. What 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from nnfast.callbacks.base import CallbackList
-from nnfast.data import ArraySource, BatchSource, check_batch_size, class_weights, make_source, split_validation
+from nnfast.data import (
+    ArraySource,
+    BatchSource,
+    check_batch_size,
+    class_weights,
+    is_batch_source,
+    make_source,
+    split_validation,
+)
 from nnfast.errors import DataError
 from nnfast.history import History
 from nnfast.progress import Progress, resolve_verbose
@@ -80,7 +89,7 @@ def _run_epoch(
     singly = callbacks.needs_batches
     totals = Totals()
     if singly:
-        callbacks.on_train_batch_begin(0)
+        phase.before_batch = lambda: callbacks.on_train_batch_begin(totals.batches)
     for count, step, log in phase.run(source, order, batch_size, steps, singly):
         totals.add(step, log)
         logs = totals.logs() if singly or progress.shows_logs else {}
@@ -89,8 +98,6 @@ def _run_epoch(
         progress.advance(count, logs)
         if model.stop_training and singly:
             break
-        if singly:
-            callbacks.on_train_batch_begin(totals.batches)
     return totals.logs()
 
 
@@ -103,9 +110,9 @@ def evaluate_source(
     order = np.arange(source.rows) if isinstance(source, ArraySource) else None
     totals = Totals()
     callbacks.on_test_begin()
+    if singly:
+        phase.before_batch = lambda: callbacks.on_test_batch_begin(totals.batches)
     for count, step, log in phase.run(source, order, check_batch_size(batch_size), steps, singly):
-        if singly:
-            callbacks.on_test_batch_begin(totals.batches)
         totals.add(step, log)
         if singly:
             callbacks.on_test_batch_end(totals.batches - 1, totals.logs())
@@ -137,7 +144,8 @@ def evaluate(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, 
 def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
     """The work of Model.predict: outputs for all rows, in one array per output."""
     batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
-    source = make_source(x, input_names=model.input_names_for(x), need_targets=False)
+    x = _connected(model, x)
+    source = make_source(x, input_names=model.input_names, need_targets=False)
     callbacks = CallbackList(_listed(options["callbacks"]), model=model)
     callbacks.on_predict_begin()
     singly = callbacks.needs_batches_of("predict")
@@ -166,12 +174,30 @@ def _source(model: Any, x: Any, y: Any, sample_weight: Any, validate: str | None
     if validate not in (None, "raise", "warn"):
         raise DataError(f"validate={validate!r}: expected None, 'raise' or 'warn'")
     check = validate == "raise"
+    x = _connected(model, x, y)
     source = make_source(
-        x, y, sample_weight, input_names=model.input_names_for(x), target_names=model.output_names, check_nan=check
+        x, y, sample_weight, input_names=model.input_names, target_names=model.output_names, check_nan=check
     )
     if validate == "warn" and isinstance(source, ArraySource):
         _warn_not_finite(source)
     return source
+
+
+def _connected(model: Any, x: Any, y: Any = None) -> Any:
+    """x as it was given, after a model that waits for its first data has seen it."""
+    if model.inputs is not None or x is None or isinstance(x, str):
+        return x
+    if y is not None or not is_batch_source(x):
+        model.connect_to(x)
+        return x
+    if isinstance(x, Iterator):
+        first = next(x, None)
+        x = chain([first], x) if first is not None else x
+    else:
+        first = x[0] if hasattr(x, "__getitem__") and len(x) else next(iter(x), None)
+    if first is not None:
+        model.connect_to(first[0] if isinstance(first, list | tuple) else first)
+    return x
 
 
 def _warn_not_finite(source: ArraySource) -> None:

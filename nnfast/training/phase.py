@@ -69,6 +69,7 @@ class Phase:
         self.state = state
         self.step_for = step_for  # (rows, arrays) -> Step
         self.rates = rates  # (count) -> learning rates of the next steps; None in a test
+        self.before_batch: Callable[[], None] | None = None  # called before each batch, when they run one by one
         self._log = np.zeros((MOST_BATCHES, 1))
 
     def run(
@@ -105,6 +106,8 @@ class Phase:
     def _batches(
         self, arrays: list[np.ndarray], order: np.ndarray, first: int, rows: int, count: int
     ) -> tuple[int, Step, np.ndarray]:
+        if self.before_batch is not None:
+            self.before_batch()
         step = self.step_for(rows, arrays)
         plan = step.plan
         if self._log.shape[1] != step.width:
