@@ -229,6 +229,8 @@ class SparseCategoricalCrossentropy(NamedLoss):
         _labels(self.name, y_true, (*output_shape[:axis], *output_shape[axis + 1 :], classes))
         if y_true.size == 0 or classes is None:
             return
+        if self.ignore_class is None and y_true.dtype.kind in "iu" and y_true.min() >= 0 and y_true.max() < classes:
+            return
         wrong = (y_true < 0) | (y_true >= classes) | (y_true != np.floor(y_true))
         if self.ignore_class is not None:
             wrong &= y_true != self.ignore_class
