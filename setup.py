@@ -4,6 +4,7 @@ csrc/isa/<level>.c is compiled for every SIMD level of the target architecture, 
 and with that level's flags only. Without an OpenMP compiler a serial library is built, and a message says so.
 """
 
+import logging
 import os
 import platform
 import tempfile
@@ -21,6 +22,7 @@ LEVELS = {
     "aarch64": {"scalar": [], "neon": []},
     "arm64": {"scalar": [], "neon": []},
 }
+DEBUG = bool(os.environ.get("NNFAST_BUILD_DEBUG"))  # bounds checks on, symbols kept
 # The numeric contract rests on -ffp-contract=off; see csrc/README.md.
 FLAGS = [
     "-std=gnu11",
@@ -30,9 +32,8 @@ FLAGS = [
     "-fvisibility=hidden",
     "-Wall",
     "-Wno-unused-function",
+    "-g" if DEBUG else "-g0",
 ]
-DEBUG = bool(os.environ.get("NNFAST_BUILD_DEBUG"))  # bounds checks and assertions on
-
 
 def target() -> str:
     """The architecture that is built for; a cross build names it in NNFAST_BUILD_ARCH."""
@@ -82,7 +83,7 @@ class build_ext(_build_ext):
                 self.announce(
                     "nnfast: this compiler has no OpenMP (-fopenmp failed). Building a SERIAL library: it works and gives the same "
                     "results, on one thread. Install gcc or libgomp and build again for several threads.",
-                    level=5,
+                    level=logging.WARNING,
                 )
                 return False
         return True

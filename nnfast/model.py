@@ -6,6 +6,7 @@ Structure stands in nnfast.structure, the work of training in nnfast.training, o
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 from collections.abc import Sequence
@@ -71,6 +72,13 @@ class Model(Structure):
         }
         self._compiled = Compiled(self, settings, without)
         self.state = TrainingState()
+
+    def _forget_plans(self) -> None:
+        """The structure has changed: plans are made anew, optimizer and counters stay."""
+        self._predict = PredictPlans(self)
+        if self._compiled is not None:
+            settings = {**self._compiled.settings, "optimizer": self._compiled.optimizer}
+            self._compiled = Compiled(self, settings, self._compiled.without)
 
     @property
     def optimizer(self) -> Any:
@@ -193,6 +201,7 @@ class Model(Structure):
         """The same for an evaluation, which needs no trainable weights."""
         compiled = need_compiled(self._compiled, "training")
         if isinstance(source, ArraySource):
+            self.connect_to(source.arrays[: source.inputs] if source.inputs > 1 else source.arrays[0])
             check_targets(compiled, source.arrays)
 
     def train_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
@@ -273,19 +282,34 @@ class Model(Structure):
         load_weights(self, filepath)
 
     def get_config(self) -> dict[str, Any]:
+        """Name and structure; a subclass whose constructor takes arguments adds them."""
+        own = {"name": self.name} if self.trainable else {"name": self.name, "trainable": False}
         if self.inputs is None or not hasattr(self, "_calls"):
-            return {"name": self.name}
+            return own
         from nnfast.saving import graph_config
 
-        return {"name": self.name, **graph_config(self)}
+        return {**own, **graph_config(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        if "calls" not in config:
-            return cls(**config)
-        from nnfast.saving import model_from_graph
+        """A new model from what `get_config` gave."""
+        if "calls" in config:
+            from nnfast.saving import model_from_graph
 
-        return model_from_graph(cls, config)
+            return model_from_graph(cls, config)
+        taken = inspect.signature(cls).parameters
+        every = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+        given = {key: value for key, value in config.items() if every or key in taken}
+        missing = [
+            name for name, p in taken.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in given
+        ]  # fmt: skip
+        if missing:
+            raise NnfastError(
+                f"{cls.__name__} needs {', '.join(missing)}: add them to what {cls.__name__}.get_config() returns, and save again"
+            )
+        model = cls(**given)
+        model.name, model.trainable = config.get("name", model.name), config.get("trainable", True)
+        return model
 
 
 serialization.register("layer")(Model)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from nnfast import serialization
-from nnfast.errors import ModelFileError, NnfastError
+from nnfast.errors import ModelFileError, NnfastError, UnknownNameError
 from nnfast.io import read_tensors, write_tensors
+from nnfast.layers.base import recorded_streams
 from nnfast.layers.symbol import Symbol, flat
 
 PathLike = str | os.PathLike[str]
@@ -28,6 +29,9 @@ def save_model(model: Any, path: PathLike) -> None:
         "kind": "model",
         "model": serialization.serialize(model),
         "weights": [v.name for v in model.weights],
+        "inputs": [{"shape": list(s.shape[1:]), "dtype": s.dtype, "name": s.name} for s in model.inputs or []],
+        "takes_dict": model.takes_dict,
+        "streams": _streams(model),
     }
     if model.compiled:
         metadata["compile"] = _compile_config(model)
@@ -58,17 +62,34 @@ def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = No
         raise ModelFileError(
             f"{filepath}: holds {metadata.get('kind')!r}, expected a model; read weights with model.load_weights(path)"
         )
-    with serialization.custom_objects(custom_objects or {}):
-        model = serialization.deserialize("layer", metadata["model"])
-        if not model.built:
-            raise ModelFileError(
-                f"{filepath}: the configuration of model {model.name} has no input shape; its class needs a from_config that builds it"
-            )
-        _assign(model, tensors, filepath)
-        if compile and "compile" in metadata:
-            model.compile(**_compile_arguments(metadata["compile"]))
-            model.state.load(tensors, model.weights, model.optimizer)
+    custom = dict(custom_objects or {})
+    with serialization.custom_objects(custom), recorded_streams(metadata["streams"]):
+        try:
+            model = serialization.deserialize("layer", metadata["model"])
+            if model.inputs is None and metadata["inputs"]:
+                model.build_for(metadata["inputs"], metadata["takes_dict"])
+            _assign(model, tensors, filepath)
+            if compile and "compile" in metadata:
+                model.compile(**_compile_arguments(metadata["compile"], custom))
+                model.state.load(tensors, model.weights, model.optimizer)
+        except UnknownNameError as error:
+            raise UnknownNameError(
+                f"{filepath}: {error}. Give what is your own to load_model(path, custom_objects={{'name': object}})"
+            ) from None
     return model
+
+
+def _streams(model: Any) -> dict[str, list[int]]:
+    """The random streams of the layers by name, those of inner models too."""
+    found: dict[str, list[int]] = {}
+    waiting, seen = [model], set()
+    while waiting:
+        layer = waiting.pop(0)
+        if layer not in seen:
+            seen.add(layer)
+            found.setdefault(layer.name, []).extend(layer.streams)
+            waiting = [*layer.layers, *waiting]
+    return {name: streams for name, streams in found.items() if streams}
 
 
 def _weight_tensors(model: Any) -> dict[str, np.ndarray]:
@@ -99,11 +120,13 @@ def _compile_config(model: Any) -> dict[str, Any]:
     return {name: serialization.serialize(value) for name, value in settings.items()}
 
 
-def _compile_arguments(config: dict[str, Any]) -> dict[str, Any]:
+def _compile_arguments(config: dict[str, Any], custom: Mapping[str, Any]) -> dict[str, Any]:
     kinds = {"optimizer": "optimizer", "loss": "loss", "metrics": "metric", "weighted_metrics": "metric"}
 
     def revive(kind: str | None, value: Any) -> Any:
-        if kind is None or value is None or isinstance(value, str | int | float):
+        if isinstance(value, str) and kind is not None:  # names of the user's own mean nothing after this call
+            return custom[value] if value in custom else serialization.lookup(kind, value) and value
+        if kind is None or value is None or isinstance(value, int | float):
             return value
         if isinstance(value, list):
             return [revive(kind, item) for item in value]
@@ -152,4 +175,5 @@ def model_from_graph(cls: Any, config: dict[str, Any]) -> Any:
         inputs if config["takes_list"] else inputs[0],
         outputs if config["gives_list"] else outputs[0],
         name=config.get("name"),
+        trainable=config.get("trainable", True),
     )

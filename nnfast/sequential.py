@@ -38,12 +38,25 @@ class Sequential(Model):
         if not isinstance(layer, Layer):
             hint = "; write it with brackets, to make an object" if isinstance(layer, type) else ""
             raise TypeError(f"Sequential.add: expected a layer, got {layer!r}{hint}")
-        self._stack = [*self._stack, layer]
-        if self._first is not None:
-            before = self.outputs[0] if self.outputs else self._first
-            self.outputs = [layer(before)]
-            self.inputs = [self._first]
+        if self.inputs or self._first is not None:
+            self.inputs = self.inputs or [s for s in [self._first] if s is not None]
+            self.outputs = [layer(self.outputs[0] if self.outputs else self.inputs[0])]
+            self.input_shape = self.inputs[0].shape
             self.built = True
+        self._stack = [*self._stack, layer]
+        self._forget_plans()
+
+    def pop(self) -> Layer:
+        """Take the last layer off, and return it."""
+        if not self._stack:
+            raise GraphError("Sequential.pop: the model has no layers")
+        *self._stack, last = self._stack
+        if self.inputs:
+            self.outputs = []
+            for layer in self._stack:
+                self.outputs = [layer(self.outputs[0] if self.outputs else self.inputs[0])]
+        self._forget_plans()
+        return last
 
     def build(self, input_shape: Any) -> None:
         for_layer: Any = Symbol(tuple(input_shape), self.dtype, "x")
@@ -71,7 +84,8 @@ class Sequential(Model):
     def get_config(self) -> dict[str, Any]:
         known = self._first if self._first is not None else self.inputs[0] if self.inputs else None
         first = None if known is None else {"shape": list(known.shape[1:]), "dtype": known.dtype, "name": known.name}
-        return {"name": self.name, "input": first, "layers": [serialization.serialize(layer) for layer in self._stack]}
+        layers = [serialization.serialize(layer) for layer in self._stack]
+        return {"name": self.name, "trainable": self.trainable, "input": first, "layers": layers}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
@@ -79,7 +93,7 @@ class Sequential(Model):
 
         layers = [serialization.deserialize("layer", item) for item in config["layers"]]
         first = [Input(**config["input"])] if config.get("input") else []
-        return cls([*first, *layers], name=config.get("name"))
+        return cls([*first, *layers], trainable=config.get("trainable", True), name=config.get("name"))
 
 
 serialization.register("layer")(Sequential)

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnfast import config
 from nnfast.errors import DtypeError, GraphError, NnfastError, unknown_name
+from nnfast.graph.ir import Value
 from nnfast.layers.base import Layer, unique_name
 from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
 
@@ -78,6 +79,8 @@ class Structure(Layer):
         self._calls = _ordered_calls(self.inputs, self.outputs)
         self._layers_of_graph = list(dict.fromkeys(call.layer for call in self._calls))
         self.built = True
+        shapes: list[Shape] = [symbol.shape for symbol in self.inputs]
+        self.input_shape = shapes if self.takes_list else shapes[0]
 
     def call(self, inputs: Any) -> Any:
         """Run the layers on values or arrays."""
@@ -96,6 +99,10 @@ class Structure(Layer):
     def __call__(self, inputs: Any, training: bool | None = None) -> Any:
         if isinstance(inputs, dict) and self.inputs is not None and not self.takes_dict:
             inputs = [inputs[name] for name in self.input_names]
+        if training and not any(isinstance(x, Symbol | Value) for x in flat(inputs)):
+            raise NnfastError(
+                f"{self.name}(x, training=True): on arrays a model computes predictions only; use train_on_batch, or nnfast.value_and_grad"
+            )
         return super().__call__(inputs, training)
 
     @property
@@ -155,14 +162,21 @@ class Structure(Layer):
             Symbol((None, *(a.shape[1:] or (1,))), dtype, name)
             for a, dtype, name in zip(arrays, dtypes, names, strict=True)
         ]
+        self._build_from(symbols, as_dict)
+
+    def build_for(self, inputs: Sequence[dict[str, Any]], as_dict: bool) -> None:
+        """Build a model that waits for its first data for these inputs: arguments of Input."""
+        self._build_from([Input(**arguments) for arguments in inputs], as_dict)
+
+    def _build_from(self, symbols: list[Symbol], as_dict: bool) -> None:
         self.inputs, self.takes_dict = symbols, as_dict
         try:
-            self._build_from(symbols)
+            self._find_outputs(symbols)
         except BaseException:
             self.inputs, self.takes_dict = None, False
             raise
 
-    def _build_from(self, symbols: list[Symbol]) -> None:
+    def _find_outputs(self, symbols: list[Symbol]) -> None:
         given = self.pack_inputs(symbols)
         self._ensure_built(given)
         specs = infer_outputs(self._call_traced, given)

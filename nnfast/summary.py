@@ -8,7 +8,7 @@ from typing import Any
 
 from nnfast.graph.ir import Graph
 from nnfast.graph.trace import tracing
-from nnfast.layers.symbol import Symbol, flat
+from nnfast.layers.symbol import Symbol, flat, like
 from nnfast.plan.plan import Plan
 from nnfast.plan.show import show
 
@@ -65,16 +65,19 @@ def _calls(model: Any) -> Sequence[tuple[Any, Any]]:
     """Layers with the symbols that they are called on."""
     if hasattr(model, "_calls"):
         return [(call.layer, call.inputs) for call in model._calls]
-    found = []
-    symbol: Any = model.inputs[0] if model.inputs and len(model.inputs) == 1 else None
-    for layer in model.layers:
-        found.append((layer, symbol))
-        if symbol is not None and layer.built and hasattr(model, "_stack"):
-            shape = layer.compute_output_shape(symbol.shape)
-            symbol = Symbol(shape, layer.dtype, layer.name)
-        else:
-            symbol = None
-    return found
+    return [(layer, _first_inputs(layer)) for layer in model.layers]
+
+
+def _first_inputs(layer: Any) -> Any:
+    """Symbols in the shapes that the layer was built for."""
+    if layer.input_shape is None:
+        return None
+    several = isinstance(layer.input_shape, list | dict)
+    symbols = [
+        Symbol(shape, layer.dtype, layer.name)
+        for shape in (flat(layer.input_shape) if several else [layer.input_shape])
+    ]
+    return like(layer.input_shape, symbols) if several else symbols[0]
 
 
 def _shape_and_flops(layer: Any, inputs: Any) -> tuple[str, float]:
@@ -86,6 +89,6 @@ def _shape_and_flops(layer: Any, inputs: Any) -> tuple[str, float]:
         graph.input([1 if n is None else n for n in s.shape], s.dtype) for s in flat(inputs) if isinstance(s, Symbol)
     ]
     with tracing(graph):
-        outputs = flat(layer(values if isinstance(inputs, list | tuple) else values[0]))
+        outputs = flat(layer(like(inputs, values)))
     shapes = [str((None, *value.shape[1:])) for value in outputs]
     return " ".join(shapes), sum(node.op.flops(node) for node in graph.nodes)

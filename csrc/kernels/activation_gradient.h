@@ -24,9 +24,9 @@ NNF_INLINE vec softsign_slope(vec x) {
 NNF_FUNCTION2(relu_gradient, , positive(b, a, v_zero())) /* y */
 NNF_FUNCTION2(relu6_gradient, , between(v_zero(), b, v_set(6), a))
 NNF_FUNCTION2(leaky_relu_gradient, const vec slope = P(0), positive(b, a, v_mul(slope, a)))
-NNF_FUNCTION2(elu_gradient, const vec alpha = P(0), positive(b, a, v_mul(a, v_add(b, alpha))))                /* y */
-NNF_FUNCTION2(selu_gradient, , v_mul(a, positive(b, SELU_SCALE, v_add(b, SELU_SCALE_ALPHA))))                 /* y */
-NNF_FUNCTION2(sigmoid_gradient, , v_mul(v_mul(a, b), v_sub(ONE, b)))                                          /* y */
+NNF_FUNCTION2(elu_gradient, const vec alpha = P(0), positive(b, a, v_mul(a, v_add(b, alpha)))) /* y */
+NNF_FUNCTION2(selu_gradient, , v_mul(a, positive(b, SELU_SCALE, v_add(b, SELU_SCALE_ALPHA))))  /* y */
+NNF_FUNCTION2(sigmoid_gradient, , v_mul(v_mul(a, b), v_sub(ONE, b)))                           /* y */
 NNF_FUNCTION2(hard_sigmoid_gradient, , between(v_set(-3), b, v_set(3), v_div(a, v_set(6))))
 NNF_FUNCTION2(tanh_gradient, , v_mul(a, v_fnma(b, b, ONE))) /* y */
 NNF_FUNCTION2(gelu_gradient, , v_mul(a, gelu_slope(b)))
@@ -38,8 +38,12 @@ NNF_FUNCTION2(softsign_gradient, , v_mul(a, softsign_slope(b)))
 NNF_FUNCTION2(mish_gradient, , v_mul(a, mish_slope(b)))
 
 #define NNF_ACTIVATION_GRADIENT_FUNCTIONS(X)                                                                           \
-    X(relu_gradient) X(relu6_gradient) X(leaky_relu_gradient) X(elu_gradient) X(selu_gradient) X(sigmoid_gradient)     \
-    X(hard_sigmoid_gradient) X(tanh_gradient) X(gelu_gradient) X(gelu_tanh_gradient) X(silu_gradient)                  \
-    X(hard_silu_gradient) X(softplus_gradient) X(softsign_gradient) X(mish_gradient)
+    X(relu_gradient)                                                                                                   \
+    X(relu6_gradient)                                                                                                  \
+    X(leaky_relu_gradient)                                                                                             \
+    X(elu_gradient)                                                                                                    \
+    X(selu_gradient) X(sigmoid_gradient) X(hard_sigmoid_gradient) X(tanh_gradient) X(gelu_gradient)                    \
+        X(gelu_tanh_gradient) X(silu_gradient) X(hard_silu_gradient) X(softplus_gradient) X(softsign_gradient)         \
+            X(mish_gradient)
 
 #endif

@@ -5,8 +5,8 @@
  *   buffer: outputs first, then inputs; outputs are contiguous in the order of dims, inputs have any strides
  *   program: operations on slots: the buffers, then the temporaries; -1 is none
  *
- * The dims are merged where all buffers allow it. Work proceeds in blocks of NNF_BLOCK elements, each operation once per
- * block; a block of an input that is not contiguous is first copied to the stack. Threads divide the blocks. */
+ * The dims are merged where all buffers allow it. Work proceeds in blocks of NNF_BLOCK elements, each operation once
+ * per block; a block of an input that is not contiguous is first copied to the stack. Threads divide the blocks. */
 #ifndef NNF_KERNELS_ELEMENTWISE_H
 #define NNF_KERNELS_ELEMENTWISE_H
 
@@ -60,8 +60,8 @@ static void elementwise_spread(real *y, const real *x, int64_t stride, int64_t n
 }
 
 /* y = the n elements from flat index begin of a buffer with these strides. */
-static void elementwise_gather(real *y, const real *x, const elementwise_shape *s, const int64_t *strides, int64_t begin,
-                               int64_t n) {
+static void elementwise_gather(real *y, const real *x, const elementwise_shape *s, const int64_t *strides,
+                               int64_t begin, int64_t n) {
     const int inner = s->rank - 1;
     int64_t index[NNF_MAX_RANK], offset = 0;
     for (int d = inner; d >= 0; d--) {
@@ -87,11 +87,13 @@ static void elementwise_gather(real *y, const real *x, const elementwise_shape *
 static void elementwise_block(const nnf_step *step, real **slot, int64_t n) {
     for (int i = 0; i < step->operations; i++) {
         const nnf_operation *o = step->program + i;
-        o->function(slot[o->y], o->a < 0 ? 0 : slot[o->a], o->b < 0 ? 0 : slot[o->b], o->c < 0 ? 0 : slot[o->c], o->p, n);
+        o->function(slot[o->y], o->a < 0 ? 0 : slot[o->a], o->b < 0 ? 0 : slot[o->b], o->c < 0 ? 0 : slot[o->c], o->p,
+                    n);
     }
 }
 
-/* Where a walk over the rows (the last dim) stands: the index of each dim, and each buffer's offset at the row's start. */
+/* Where a walk over the rows (the last dim) stands: the index of each dim, and each buffer's offset at the row's start.
+ */
 typedef struct {
     int64_t index[NNF_MAX_RANK], offset[NNF_MAX_BUFFERS];
 } elementwise_place;

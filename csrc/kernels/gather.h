@@ -4,18 +4,25 @@
  *   buffer: 0 y[B, row] (real or int32), 1 source (bytes), 2 index int64, 3 counters
  *   size:   B, row (elements), stride of a source row in bytes, type code of the source, number of source rows
  *   Row i comes from source row index[counters[NNF_ROW] + i]; an index outside the source leaves zeros.
- *   Types: 0 uint8 and bool, 1 int8, 2 int16, 3 uint16, 4 int32, 5 uint32, 6 int64, 7 uint64, 8 float16, 9 float32, 10 float64.
- *   To int32, reals are truncated toward zero and saturated (NaN to INT32_MIN), integers saturated.
- * `record`    buffer: 0 log double, 1 x real[width], 2 counters     size: width, stride of the log, offset
+ *   Types: 0 uint8 and bool, 1 int8, 2 int16, 3 uint16, 4 int32, 5 uint32, 6 int64, 7 uint64, 8 float16, 9 float32,
+ *   10 float64. To int32, reals are truncated toward zero and saturated (NaN to INT32_MIN), integers saturated.
+ *
+ * `record`
+ *   buffer: 0 log double, 1 x real[width], 2 counters
+ *   size:   width, stride of the log, offset
  *   log[counters[NNF_SLOT] * stride + offset + i] = x[i]. Thread 0.
- * `advance`   buffer: 0 counters     size: what to add to NNF_ITERATION, NNF_ROW, NNF_SLOT. Thread 0. */
+ *
+ * `advance`
+ *   buffer: 0 counters
+ *   size:   what to add to NNF_ITERATION, NNF_ROW, NNF_SLOT. Thread 0. */
 #ifndef NNF_KERNELS_GATHER_H
 #define NNF_KERNELS_GATHER_H
 
 #include "arithmetic.h"
 #include "split.h"
 
-/* float16 to float32, exact: the bits of the magnitude as those of a float, times 2^112; denormals come right by that. */
+/* float16 to float32, exact: the bits of the magnitude as those of a float, times 2^112; denormals come right by that.
+ */
 static inline float half_to_float(uint16_t half) {
     union {
         uint32_t bits;
@@ -95,7 +102,7 @@ static void gather_row_int32(int32_t *y, const char *x, int64_t n, int64_t type)
             type *y = (type *)step->buffer[0] + i * n;                                                                 \
             const int64_t row = gather_index(step, i);                                                                 \
             if (row < 0)                                                                                               \
-                __builtin_memset(y, 0, (uint64_t)n * sizeof *y);                                                         \
+                __builtin_memset(y, 0, (uint64_t)n * sizeof *y);                                                       \
             else                                                                                                       \
                 convert(y, step->buffer[1] + row * step->size[2], n, step->size[3]);                                   \
         }                                                                                                              \

@@ -1,11 +1,19 @@
 /* Cross-entropy of logits with its gradient, and the top-k test. Threads divide the rows.
  *
- * `sparse_cross_entropy`        buffer: 0 loss[rows], 1 dz[rows, n], 2 z[rows, n], 3 label int32[rows]    size: rows, n
- *   loss = log sum e^(z - max) - (z[label] - max), dz = softmax(z) - onehot(label). A label outside 0..n-1 makes the loss
- *   and its row of dz NaN. dz may be z.
- * `categorical_cross_entropy`   buffer: 0 loss[rows], 1 dz[rows, n], 2 z[rows, n], 3 t[rows, n]   size: rows, n
+ * `sparse_cross_entropy`
+ *   buffer: 0 loss[rows], 1 dz[rows, n], 2 z[rows, n], 3 label int32[rows]
+ *   size:   rows, n
+ *   loss = log sum e^(z - max) - (z[label] - max), dz = softmax(z) - onehot(label). A label outside 0..n-1 makes the
+ *   loss and its row of dz NaN. dz may be z.
+ *
+ * `categorical_cross_entropy`
+ *   buffer: 0 loss[rows], 1 dz[rows, n], 2 z[rows, n], 3 t[rows, n]
+ *   size:   rows, n
  *   loss = sum t (log sum e^(z - max) - (z - max)), dz = softmax(z) sum(t) - t. Terms with t = 0 are 0. dz may be z.
- * `in_top_k`                    buffer: 0 y[rows], 1 z[rows, n], 2 label int32[rows]              size: rows, n, k
+ *
+ * `in_top_k`
+ *   buffer: 0 y[rows], 1 z[rows, n], 2 label int32[rows]
+ *   size:   rows, n, k
  *   1 if fewer than k entries are greater than z[label], else 0; 0 if the label is outside or its logit NaN. */
 #ifndef NNF_KERNELS_LOSS_H
 #define NNF_KERNELS_LOSS_H
@@ -19,7 +27,8 @@ NNF_INLINE vec cross_term(vec t, vec z, vec top, vec log_sum) {
 NNF_ROW_SUM(row_cross, const real *t NNF_COMMA const real *z NNF_COMMA real max NNF_COMMA real log_total,
             const vec top = v_set(max);
             const vec log_sum = v_set(log_total), cross_term(load(t + j, left), load(z + j, left), top, log_sum))
-NNF_FUNCTION2(softmax_less_target, const vec factor = P(0); const vec total = P(1), v_fnma(ONE, b, v_mul(v_mul(a, factor), total)))
+NNF_FUNCTION2(softmax_less_target, const vec factor = P(0);
+              const vec total = P(1), v_fnma(ONE, b, v_mul(v_mul(a, factor), total)))
 
 /* Lane `place` of a vector; none if place is outside. */
 NNF_INLINE mask only_lane(int64_t place) {

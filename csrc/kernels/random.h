@@ -5,11 +5,15 @@
  * `dropout`          buffer: 0 y[n], 1 x[n], 2 counters    size: n, stream   scalar: rate
  *
  * Philox key: seed, low and high word. Counter: block, low and high word; iteration, low word; stream ^ (iteration high
- * word << 16). Float uses one word per element, block i / 4, word i % 4, and its upper 24 bits; double uses words 2i and
- * 2i + 1, the second as the high half, and the upper 53 bits. uniform: low + (high - low) u, fused.
- * normal: elements 2i and 2i + 1 are mean + std r cos(2 pi v) and mean + std r sin(2 pi v), fused, r = sqrt(-2 log(1 - u)),
- * u and v the uniform numbers of these elements (Box and Muller 1958).
- * dropout uses one 32-bit word per element for both types: kept if word >= rate 2^32, as x times 1 / (1 - rate). */
+ * word << 16). Float uses one word per element, block i / 4, word i % 4, and its upper 24 bits; double uses words 2i
+ * and 2i + 1, the second as the high half, and the upper 53 bits.
+ *
+ * uniform: low + (high - low) u, fused.
+ *
+ * normal: elements 2i and 2i + 1 are mean + std r cos(2 pi v) and mean + std r sin(2 pi v), fused, r = sqrt(-2 log(1 -
+ * u)), u and v the uniform numbers of these elements (Box and Muller 1958).
+ *
+ * dropout: one 32-bit word per element for both types; kept if word >= rate 2^32, as x times 1 / (1 - rate). */
 #ifndef NNF_KERNELS_RANDOM_H
 #define NNF_KERNELS_RANDOM_H
 

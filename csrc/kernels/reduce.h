@@ -10,8 +10,8 @@
  * inner = 1: element j of a row goes to virtual lane j % 64 in ascending j; the lanes are added in a fixed tree; a row
  * longer than NNF_ROW_CHUNK is cut, and the results of the pieces are added in ascending order. inner > 1: a chain in
  * ascending order within chunks of NNF_CHUNK, whose results are added in ascending order. Sums start at +0.
- * n = 0: sum 0, mean NaN, max -inf, min inf, argmax 0. max and min are NaN if an element is; the first of equals wins in
- * argmax and argmin, and the first NaN before all. */
+ * n = 0: sum 0, mean NaN, max -inf, min inf, argmax 0. max and min are NaN if an element is; the first of equals wins
+ * in argmax and argmin, and the first NaN before all. */
 #ifndef NNF_KERNELS_REDUCE_H
 #define NNF_KERNELS_REDUCE_H
 
@@ -23,17 +23,16 @@ NNF_INLINE vec max_or_nan(vec acc, vec x) { return v_select(v_isnan(acc), acc, v
 NNF_INLINE vec min_or_nan(vec acc, vec x) { return v_select(v_isnan(acc), acc, v_min(acc, x)); }
 NNF_INLINE vec add_square(vec acc, vec x) { return v_fma(x, x, acc); }
 
-/* NNF_LANES_TREE(name, combine): the tree of v_sum64 over the first `used` of its vectors. The others hold the identity,
- * which changes nothing (+0 for sums: a sum that started at +0 is never -0). */
+/* NNF_LANES_TREE(name, combine): the tree of v_sum64 over the first `used` of its vectors. The others hold the
+ * identity, which changes nothing (+0 for sums: a sum that started at +0 is never -0). */
 #define NNF_LANES_TREE(name, combine)                                                                                  \
     NNF_INLINE real name(vec *acc, int used) {                                                                         \
         _Pragma("GCC unroll 8") for (int half = NNF_ACCUMULATORS / 2; half > 0; half /= 2)                             \
-            _Pragma("GCC unroll 8") for (int i = 0; i < half; i++)                                                     \
-                if (i + half < used)                                                                                   \
-                    acc[i] = combine(acc[i], acc[i + half]);                                                           \
+            _Pragma("GCC unroll 8") for (int i = 0; i < half; i++) if (i + half < used) acc[i] =                       \
+                combine(acc[i], acc[i + half]);                                                                        \
         vec all = acc[0];                                                                                              \
-        _Pragma("GCC unroll 8") for (int half = LANES / 2; half > 0; half /= 2)                                        \
-            all = combine(all, nnf_rotate(all, half));                                                                 \
+        _Pragma("GCC unroll 8") for (int half = LANES / 2; half > 0; half /= 2) all =                                  \
+            combine(all, nnf_rotate(all, half));                                                                       \
         return all[0];                                                                                                 \
     }
 NNF_LANES_TREE(sum_lanes, v_add)
@@ -53,8 +52,8 @@ NNF_INLINE int lanes_used(int64_t n) {
             acc[v] = v_set(identity);                                                                                  \
         int64_t j = 0;                                                                                                 \
         for (; j + NNF_VIRTUAL_LANES <= n; j += NNF_VIRTUAL_LANES)                                                     \
-            _Pragma("GCC unroll 32") for (int v = 0; v < NNF_ACCUMULATORS; v++)                                        \
-                acc[v] = combine(acc[v], v_load(x + j + v * LANES));                                                   \
+            _Pragma("GCC unroll 32") for (int v = 0; v < NNF_ACCUMULATORS; v++) acc[v] =                               \
+                combine(acc[v], v_load(x + j + v * LANES));                                                            \
         _Pragma("GCC unroll 32") for (int v = 0; v < NNF_ACCUMULATORS; v++) {                                          \
             const int64_t left = n - j - v * LANES;                                                                    \
             if (left <= 0)                                                                                             \
@@ -97,8 +96,8 @@ NNF_LONG_ROW(row_sum_squares, row_square_chunk)
             for (int v = 0; v < count; v++)                                                                            \
                 acc[v] = v_set(identity);                                                                              \
             for (int64_t i = i0; i < i1; i++)                                                                          \
-                _Pragma("GCC unroll 4") for (int v = 0; v < count; v++)                                                \
-                    acc[v] = combine(acc[v], LOAD(x + i * inner + c + v * LANES));                                     \
+                _Pragma("GCC unroll 4") for (int v = 0; v < count; v++) acc[v] =                                       \
+                    combine(acc[v], LOAD(x + i * inner + c + v * LANES));                                              \
             for (int v = 0; v < count; v++)                                                                            \
                 sum[v] = i0 == 0 ? acc[v] : total(sum[v], acc[v]);                                                     \
         }                                                                                                              \

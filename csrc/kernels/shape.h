@@ -1,14 +1,19 @@
 /* Moving elements: copies, constants, conversions, selections of rows. Threads divide the destination.
  *
- * `copy`              buffer: 0 y, 1 x     size: rank, dims[6], y strides[6], x strides[6], y offset, x offset (elements)
- * `fill`              buffer: 0 y          size: n      scalar: value
- * `cast_from_int32`   buffer: 0 y, 1 x int32            size: n
- * `cast_to_int32`     buffer: 0 y int32, 1 x            size: n    toward zero, saturating, NaN to INT32_MIN
- * `cast_from_other`   buffer: 0 y, 1 x of the other floating-point type   size: n
- * `one_hot`           buffer: 0 y[rows, n], 1 label int32[rows]           size: rows, n   label outside: zeros
- * `gather_rows`, `gather_rows_int32`, `record`, `advance`: see gather.h
+ * `copy`
+ *   buffer: 0 y, 1 x
+ *   size:   rank, dims[6], y strides[6], x strides[6], y offset, x offset, all in elements
+ *   It moves bits, so that any payload survives; int32 tensors use the float32 table's copy, int64 the float64 table's.
  *
- * copy moves bits, so that any payload survives; int32 tensors use the float32 table's copy, int64 the float64 table's. */
+ * | kernel            | buffer                                     | size    | meaning                                |
+ * |-------------------|--------------------------------------------|---------|----------------------------------------|
+ * | `fill`            | 0 y                                        | n       | y = scalar 0                           |
+ * | `cast_from_int32` | 0 y, 1 x int32                             | n       |                                        |
+ * | `cast_to_int32`   | 0 y int32, 1 x                             | n       | to zero, saturating, NaN to INT32_MIN  |
+ * | `cast_from_other` | 0 y, 1 x of the other floating-point type  | n       |                                        |
+ * | `one_hot`         | 0 y[rows, n], 1 label int32[rows]          | rows, n | a label outside leaves zeros           |
+ *
+ * `gather_rows`, `gather_rows_int32`, `record`, `advance`: see gather.h. */
 #ifndef NNF_KERNELS_SHAPE_H
 #define NNF_KERNELS_SHAPE_H
 

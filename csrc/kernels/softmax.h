@@ -3,8 +3,8 @@
  * `softmax`, `log_softmax`                     buffer: 0 y, 1 x          size: rows, n
  * `softmax_gradient`, `log_softmax_gradient`   buffer: 0 dx, 1 dy, 2 y   size: rows, n   (y is the forward output)
  *
- * With m = max x and s = sum e^(x - m): softmax = e^(x - m) * (1 / s), log_softmax = (x - m) - log s. Sums over a row go by
- * virtual lanes as in reduce.h. y may be x, dx may be dy or y. Threads divide the rows. */
+ * With m = max x and s = sum e^(x - m): softmax = e^(x - m) * (1 / s), log_softmax = (x - m) - log s. Sums over a row
+ * go by virtual lanes as in reduce.h. y may be x, dx may be dy or y. Threads divide the rows. */
 #ifndef NNF_KERNELS_SOFTMAX_H
 #define NNF_KERNELS_SOFTMAX_H
 
@@ -18,8 +18,8 @@ NNF_INLINE vec max_of_numbers(vec acc, vec x) { return v_max(x, acc); }
 NNF_LANES_TREE(max_of_numbers_lanes, max_of_numbers)
 NNF_ROW(row_max_of_numbers, max_of_numbers, -NNF_INFINITY, max_of_numbers_lanes(acc, lanes_used(n)))
 
-/* NNF_ROW_SUM(name, operands, setup, term): the sum over j of the vector expression term, which may use x, j and left, the
- * number of elements of this vector. Terms beyond the row are replaced by zeros. */
+/* NNF_ROW_SUM(name, operands, setup, term): the sum over j of the vector expression term, which may use x, j and left,
+ * the number of elements of this vector. Terms beyond the row are replaced by zeros. */
 #define NNF_ROW_SUM(name, operands, setup, term)                                                                       \
     static inline real name##_chunk(operands, int64_t begin, int64_t end) {                                            \
         setup;                                                                                                         \
@@ -91,7 +91,9 @@ NNF_INLINE real softmax_short(vec *e, const real *x, int64_t n, int count, real 
     }
     *max = max_of_numbers_lanes(acc, count);
     for (int v = 0; v < count; v++)
-        acc[v] = e[v] = v_select(m_first(n - v * LANES < 0 ? 0 : n - v * LANES < LANES ? n - v * LANES : LANES),
+        acc[v] = e[v] = v_select(m_first(n - v * LANES < 0       ? 0
+                                         : n - v * LANES < LANES ? n - v * LANES
+                                                                 : LANES),
                                  v_exp(v_sub(e[v], v_set(*max))), v_zero());
     return sum_lanes(acc, count);
 }

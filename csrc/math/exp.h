@@ -9,10 +9,9 @@
 
 #if NNF_REAL == 32
 /* Relative error of e^r - 1 below 2^-28.1. */
-static const real exp_q[] = {0x1p-1f,          0x1.55552cp-3f,  0x1.555502p-5f,
-                             0x1.1155a6p-7f,  0x1.6d2e3cp-10f, 0x1.3b9084p-13f};
-#define NNF_EXP_LOW (-104.0f)  /* e^x rounds to 0 here and below */
-#define NNF_EXP_HIGH 89.0f     /* e^x overflows here and above */
+static const real exp_q[] = {0x1p-1f, 0x1.55552cp-3f, 0x1.555502p-5f, 0x1.1155a6p-7f, 0x1.6d2e3cp-10f, 0x1.3b9084p-13f};
+#define NNF_EXP_LOW (-104.0f) /* e^x rounds to 0 here and below */
+#define NNF_EXP_HIGH 89.0f    /* e^x overflows here and above */
 #define NNF_EXP_NORMAL (-87.0f)
 #define NNF_BIAS 127
 #else
@@ -84,7 +83,8 @@ NNF_INLINE vec exp_minus_abs(vec x) {
     return v_scale(m, n);
 }
 
-/* 2 (2^(n-1) p + (2^(n-1) - 1/2)): the second term is exact where it matters, and e^x may come close to the overflow. */
+/* 2 (2^(n-1) p + (2^(n-1) - 1/2)): the second term is exact where it matters, and e^x may come close to the overflow.
+ */
 NNF_INLINE vec v_expm1(vec x) {
     vec n;
     const vec p = exp_parts(exp_clamp(x), v_zero(), &n);

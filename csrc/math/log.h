@@ -9,8 +9,8 @@
 
 #if NNF_REAL == 32
 /* Relative error of log(1 + f) below 2^-29.1. */
-static const real log_p[] = {0x1.555548p-2f, -0x1.000078p-2f, 0x1.99a54ep-3f,  -0x1.552bd4p-3f, 0x1.22ff62p-3f,
-                             -0x1.01375cp-3f, 0x1.f0940cp-4f, -0x1.bd2c92p-4f, 0x1.ae2ffcp-5f};
+static const real log_p[] = {0x1.555548p-2f,  -0x1.000078p-2f, 0x1.99a54ep-3f,  -0x1.552bd4p-3f, 0x1.22ff62p-3f,
+                             -0x1.01375cp-3f, 0x1.f0940cp-4f,  -0x1.bd2c92p-4f, 0x1.ae2ffcp-5f};
 #define NNF_SQRT_HALF_BITS 0x3f3504f3
 #define NNF_ONE_BITS 0x3f800000
 #else

@@ -1,8 +1,8 @@
 /* The normal distribution: its tail Phi(-t), the functions made of it, and the error function.
  *
- * Phi(-t) = e^(-t^2/2) p(t) / (2 t p(t) + s(t)) for t >= 0, all coefficients positive, so that nothing cancels; the term
- * 2 t p is exact but for the error of p, which then mostly divides out. The relative error stays small in the whole tail,
- * since e^(-t^2/2) is computed from t^2 in two parts. */
+ * Phi(-t) = e^(-t^2/2) p(t) / (2 t p(t) + s(t)) for t >= 0, all coefficients positive, so that nothing cancels; the
+ * term 2 t p is exact but for the error of p, which then mostly divides out. The relative error stays small in the
+ * whole tail, since e^(-t^2/2) is computed from t^2 in two parts. */
 #ifndef NNF_MATH_NORMAL_H
 #define NNF_MATH_NORMAL_H
 
@@ -13,23 +13,26 @@
 static const real normal_p[] = {0x1p-1f, 0x1.c018cp-2f, 0x1.76218cp-3f, 0x1.4b411ap-5f, 0x1.0ba766p-8f};
 static const real normal_s[] = {0x1p+0f,        0x1.589d1cp-1f, 0x1.4ce43cp-2f,
                                 0x1.a4667ep-4f, 0x1.4fc0b6p-6f, 0x1.0f2fa8p-9f};
-#define NNF_NORMAL_MAX 14.5f
+#define NNF_NORMAL_MAX 14.6f /* e^(-t^2/2) t is 0 beyond */
 /* erf(x) / x - 1 in x^2 for |x| < 0.7; relative error of erf below 2^-30. */
 static const real erf_p[] = {0x1.06eba8p-3f,  -0x1.81273ep-2f, 0x1.ce2c14p-4f,
                              -0x1.b7c73cp-6f, 0x1.504feep-8f,  -0x1.695e7p-11f};
 #else
 /* Relative error of p / (2 t p + s) below 2^-54.7 for t <= 39.5. */
-static const real normal_p[] = {0x1.0000000000000p-1,  0x1.a7f726c80b015p-1,  0x1.5c103e64baae5p-1,  0x1.6e13e03cd6e3fp-2,
-                                0x1.0e949d297db0ap-3,  0x1.2463adc992c46p-5,  0x1.d32e2cc137c86p-8,  0x1.10cec4b3e77b3p-10,
-                                0x1.bf76fde17be93p-14, 0x1.d4b043117cc03p-18, 0x1.e206d85a0c6b9p-23};
-static const real normal_s[] = {0x1.0000000000000p+0,  0x1.74395066acb3ep+0,  0x1.29592097b1d14p+0,  0x1.48f2f87ad2fa1p-1,
-                                0x1.0fea8d7ae944ep-2,  0x1.5930b722dfc87p-4,  0x1.526e574c7cba4p-6,  0x1.fc46e6267b9eap-9,
-                                0x1.1d9a3ecaa5139p-11, 0x1.ca1dcdef4a851p-15, 0x1.dae6d6da2738dp-19, 0x1.e86ab02051ca7p-24};
+static const real normal_p[] = {0x1.0000000000000p-1,  0x1.a7f726c80b015p-1,  0x1.5c103e64baae5p-1,
+                                0x1.6e13e03cd6e3fp-2,  0x1.0e949d297db0ap-3,  0x1.2463adc992c46p-5,
+                                0x1.d32e2cc137c86p-8,  0x1.10cec4b3e77b3p-10, 0x1.bf76fde17be93p-14,
+                                0x1.d4b043117cc03p-18, 0x1.e206d85a0c6b9p-23};
+static const real normal_s[] = {0x1.0000000000000p+0,  0x1.74395066acb3ep+0,  0x1.29592097b1d14p+0,
+                                0x1.48f2f87ad2fa1p-1,  0x1.0fea8d7ae944ep-2,  0x1.5930b722dfc87p-4,
+                                0x1.526e574c7cba4p-6,  0x1.fc46e6267b9eap-9,  0x1.1d9a3ecaa5139p-11,
+                                0x1.ca1dcdef4a851p-15, 0x1.dae6d6da2738dp-19, 0x1.e86ab02051ca7p-24};
 #define NNF_NORMAL_MAX 39.5
 /* Relative error of erf below 2^-56. */
-static const real erf_p[] = {0x1.06eba8214db69p-3,  -0x1.812746b037a40p-2, 0x1.ce2f21a0487fcp-4,  -0x1.b82ce314d7938p-6,
-                             0x1.565bcd86c487ep-8,  -0x1.c02dd02248469p-11, 0x1.f9a724e1dec23p-14, -0x1.f52b85c2da9ffp-17,
-                             0x1.be8873bfd1e86p-20, -0x1.80217d7c955e0p-23, 0x1.4ceb8d48b374fp-26};
+static const real erf_p[] = {0x1.06eba8214db69p-3,   -0x1.812746b037a40p-2,  0x1.ce2f21a0487fcp-4,
+                             -0x1.b82ce314d7938p-6,  0x1.565bcd86c487ep-8,   -0x1.c02dd02248469p-11,
+                             0x1.f9a724e1dec23p-14,  -0x1.f52b85c2da9ffp-17, 0x1.be8873bfd1e86p-20,
+                             -0x1.80217d7c955e0p-23, 0x1.4ceb8d48b374fp-26};
 #endif
 #define NNF_SQRT_2 0x1.6a09e667f3bcdp+0
 #define NNF_PER_SQRT_2PI 0x1.9884533d43651p-2

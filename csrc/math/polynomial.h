@@ -1,8 +1,8 @@
 /* Polynomials on the vector vocabulary, and the constants that all functions share.
  *
  * The functions of this folder return vec from vec, use exactly rounded operations only, and so give the same bits on
- * every level. The coefficients were fitted for this project with the Remez exchange algorithm in 60 digits, weighted for
- * relative error; those of float were rounded one after the other, each time fitting the rest again. */
+ * every level. The coefficients were fitted for this project with the Remez exchange algorithm in 60 digits, weighted
+ * for relative error; those of float were rounded one after the other, each time fitting the rest again. */
 #ifndef NNF_MATH_POLYNOMIAL_H
 #define NNF_MATH_POLYNOMIAL_H
 

@@ -81,9 +81,9 @@ NNF_INLINE vec v_power(vec a, vec b) {
     y = v_select(v_eq(size, zero), v_copysign(extreme_up, sign), y);
     y = v_select(v_eq(size, infinity), v_copysign(extreme_down, sign), y);
     /* b is infinite */
-    const vec at_infinity = v_select(v_eq(size, one), one,
-                                     v_select(v_lt(size, one), v_select(v_lt(b, zero), infinity, zero),
-                                              v_select(v_lt(b, zero), zero, infinity)));
+    const vec at_infinity = v_select(
+        v_eq(size, one), one,
+        v_select(v_lt(size, one), v_select(v_lt(b, zero), infinity, zero), v_select(v_lt(b, zero), zero, infinity)));
     y = v_select(v_eq(v_abs(b), infinity), at_infinity, y);
     y = v_select(v_isnan(a), a, v_select(v_isnan(b), b, y));
     return v_select(v_eq(b, zero), one, v_select(v_eq(a, one), one, y));

@@ -22,9 +22,10 @@ NNF_INLINE vec v_sigmoid(vec x) {
 static const real tanh_p[] = {-0x1.55554cp-2f, 0x1.110d3cp-3f, -0x1.b9259ap-5f, 0x1.58ff52p-6f, -0x1.992d34p-8f};
 #else
 /* Relative error of tanh below 2^-59. */
-static const real tanh_p[] = {-0x1.5555555555551p-2, 0x1.111111111085ap-3,  -0x1.ba1ba1b97943fp-5,  0x1.664f48565421bp-6,
-                              -0x1.226e2e7c4f090p-7, 0x1.d6d27d94965f2p-9,  -0x1.7d8e1445a5b11p-10, 0x1.3473b4151122fp-11,
-                              -0x1.e8bf92a5f7e63p-13, 0x1.5b5a2985a07f9p-14, -0x1.41999885d14b1p-16};
+static const real tanh_p[] = {-0x1.5555555555551p-2,  0x1.111111111085ap-3,  -0x1.ba1ba1b97943fp-5,
+                              0x1.664f48565421bp-6,   -0x1.226e2e7c4f090p-7, 0x1.d6d27d94965f2p-9,
+                              -0x1.7d8e1445a5b11p-10, 0x1.3473b4151122fp-11, -0x1.e8bf92a5f7e63p-13,
+                              0x1.5b5a2985a07f9p-14,  -0x1.41999885d14b1p-16};
 #endif
 
 /* A polynomial where |tanh x| < 1/2, else 1 - 2z / (1 + z) with z = e^(-2|x|). */
@@ -46,7 +47,9 @@ NNF_INLINE vec gated(vec x, vec u, vec low) {
     const vec finite = v_max(lowest, v_min(v_set(NNF_PAIR(0x1p126f, 0x1p1022)), x));
     const vec a = two_product(finite, v_select(negative, m, v_set(1)), &a_low);
     const vec y = quotient(a, a_low, sum, sum_low);
-    return v_select(v_eq(sum, v_set(1)), v_select(negative, v_scale(y, n), x), v_scale(y, v_select(negative, n, v_zero())));
+    const vec scaled = v_select(v_eq(sum, v_set(1)), v_select(negative, v_scale(y, n), x),
+                                v_scale(y, v_select(negative, n, v_zero())));
+    return v_copysign(scaled, x);
 }
 
 NNF_INLINE vec v_silu(vec x) { return gated(x, x, v_zero()); }
@@ -99,7 +102,8 @@ NNF_INLINE vec v_mish(vec x) {
     const vec finite = v_max(lowest, v_min(v_set(NNF_PAIR(0x1p100f, 0x1p1000)), x));
     const vec a = two_product(finite, top, &y_low);
     const vec y = quotient(a, v_fma(finite, top_low, y_low), divisor, v_add(b_low, product_low));
-    return v_select(v_lt(x, v_set(NNF_PAIR(40, 60))), v_scale(y, v_select(negative, n, v_zero())), x);
+    const vec gated_x = v_copysign(v_scale(y, v_select(negative, n, v_zero())), x);
+    return v_select(v_lt(x, v_set(NNF_PAIR(40, 60))), gated_x, x);
 }
 
 /* Derivative of silu: s (1 + x (1 - s)). */
@@ -115,8 +119,8 @@ NNF_INLINE vec silu_slope(vec x) {
     return v_mul(s, v_fma(finite, rest, v_set(1)));
 }
 
-/* Derivative of mish with z = e^-|x|: for x >= 0, (a + x 4 z (1 + z) ...) ; see the two cases. t = tanh(softplus(x)),
- * derivative t + x sigmoid(x) (1 - t^2). */
+/* Derivative of mish: t + x sigmoid(x) (1 - t^2) with t = tanh(softplus(x)) = a / (a + c) as in v_mish; 1 - t = c / (a
+ * + c) without cancellation. */
 NNF_INLINE vec mish_slope(vec x) {
     const mask negative = v_lt(x, v_zero());
     const vec z = exp_minus_abs(x);
@@ -125,7 +129,6 @@ NNF_INLINE vec mish_slope(vec x) {
     const vec z_below = v_mul(z, below);
     const vec divisor = v_select(negative, v_add(z_below, v_set(2)), v_fma(v_add(z, z), z, above));
     const vec t = v_div(v_select(negative, z_below, above), divisor);
-    /* 1 - t = 2 / divisor for x < 0, else 2 z^2 / divisor */
     const vec rest = v_div(v_select(negative, v_set(2), v_mul(v_add(z, z), z)), divisor);
     const vec s = v_div(v_select(negative, z, v_set(1)), v_add(v_set(1), z));
     const vec limit = v_set(NNF_PAIR(1000, 10000));
@@ -133,7 +136,7 @@ NNF_INLINE vec mish_slope(vec x) {
     return v_fma(v_mul(finite, s), v_mul(rest, v_add(v_set(1), t)), t);
 }
 
-/* x Phi~(x), derivative of gelu_tanh: s + x s (1 - s) u', u = a x + b x^3, s = sigmoid(u). */
+/* Derivative of gelu_tanh: s + x u' s (1 - s) with s = sigmoid(u), u = a x + b x^3. */
 NNF_INLINE vec gelu_tanh_slope(vec x) {
     const vec limit = v_set(NNF_PAIR(30, 60));
     const vec t = v_max(v_neg(limit), v_min(limit, x));

@@ -15,7 +15,7 @@ static const real sin_p[] = {-0x1.555546p-3f, 0x1.11077ap-7f, -0x1.9954a4p-13f};
 static const real cos_p[] = {0x1.55554ap-5f, -0x1.6c0c1ap-10f, 0x1.99e0e4p-16f};
 #else
 /* Relative error below 2^-57 (sine), 2^-64 (cosine). */
-static const real sin_p[] = {-0x1.5555555555549p-3, 0x1.111111110f893p-7,  -0x1.a01a019c12475p-13,
+static const real sin_p[] = {-0x1.5555555555549p-3, 0x1.111111110f893p-7,   -0x1.a01a019c12475p-13,
                              0x1.71de3576e7f78p-19, -0x1.ae5e64caf5b9ap-26, 0x1.5d9267b5fa081p-33};
 static const real cos_p[] = {0x1.555555555554cp-5,   -0x1.6c16c16c15210p-10, 0x1.a01a019cbcd81p-16,
                              -0x1.27e4f81043a0dp-22, 0x1.1ee9ef5075ebep-29,  -0x1.8fafffd523ba6p-37};

@@ -27,11 +27,12 @@ class ReferenceStep:
     """Training steps on one batch, interpreted in NumPy.
 
     Args:
-        model: a compiled model, built for rows of x.
+        model: a compiled model.
         x, y: one batch.
     """
 
     def __init__(self, model: Any, x: NDArray[Any], y: NDArray[Any]) -> None:
+        model.predict_on_batch(x)  # builds a model that has no Input
         source = ArraySource(x, y)
         model.prepare_training(source)
         arrays = list(source.arrays)

@@ -3,6 +3,7 @@
 In: tensors with the batch as first axis. Out: tensors. A layer keeps weights and says in `call`, with nnfast.ops, what it computes.
 """
 
+from nnfast.layers import operation  # noqa: F401  (arithmetic on symbols)
 from nnfast.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from nnfast.layers.base import Layer
 from nnfast.layers.dense import Dense

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,17 @@ from nnfast.random import next_stream
 from nnfast.variable import Variable
 
 _named: Counter[str] = Counter()
+_recorded: ContextVar[dict[str, list[int]] | None] = ContextVar("nnfast_recorded_streams", default=None)
+
+
+@contextmanager
+def recorded_streams(streams: dict[str, list[int]]) -> Iterator[None]:
+    """Inside this block, layers of these names get these random streams, one after the other."""
+    token = _recorded.set({name: list(numbers) for name, numbers in streams.items()})
+    try:
+        yield
+    finally:
+        _recorded.reset(token)
 
 
 def unique_name(stem: str) -> str:
@@ -66,6 +79,7 @@ class Layer:
         self.name = name or unique_name(serialization.snake_case(type(self).__name__))
         self._dtype = None if dtype is None else str(np.dtype(dtype))
         self.trainable = trainable
+        self.streams: list[int] = []  # what seed_stream gave
         self.built = False
         self.input_shape: Any = None
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -139,8 +153,10 @@ class Layer:
             running.losses.append(value)
 
     def seed_stream(self) -> int:
-        """The number of the next random stream, for ops.dropout and the like."""
-        return next_stream()
+        """The number of the next random stream, for ops.dropout and the like; a layer from a model file gets the numbers it had."""
+        recorded = (_recorded.get() or {}).get(self.name)
+        self.streams.append(recorded.pop(0) if recorded else next_stream())
+        return self.streams[-1]
 
     # What users read
     @property
@@ -303,73 +319,4 @@ def _is_numbers(x: Any) -> bool:
     return all(isinstance(item, int | float) or (isinstance(item, list | tuple) and _is_numbers(item)) for item in x)
 
 
-class OpLayer(Layer):
-    """An op, or a function of nnfast.ops, applied to symbols: made by `a + b`, `a[:, :2]`, `ops.mean(a, axis=1)` and the like."""
-
-    def __init__(self, op: str, operands: list[Any], attributes: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.op = op  # "add" for an op, "ops.mean" for a function
-        self.operands = operands  # as `_encode` makes them
-        self.attributes = attributes or {}
-
-    def call(self, inputs: Any) -> Any:
-        given = flat(inputs)
-        operands = [_decode(x, given) for x in self.operands]
-        attributes = {name: _decode(x, given) for name, x in self.attributes.items()}
-        if self.op.startswith("ops."):
-            return getattr(ops, self.op.removeprefix("ops."))(*operands, **attributes)
-        return ops.call(self.op, *operands, **attributes)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "op": self.op, "operands": self.operands, "attributes": self.attributes}
-
-
-serialization.register("layer")(OpLayer)
-
-
-def _apply_to_symbols(op: Any, operands: tuple[Any, ...], attributes: dict[str, Any]) -> Any:
-    """A layer for an op, or for a function of nnfast.ops given by its name."""
-    symbols: list[Symbol] = []
-    encoded = [_encode(x, symbols) for x in operands]
-    encoded_attributes = {name: _encode(x, symbols) for name, x in attributes.items()}
-    name = op if isinstance(op, str) else op.name
-    layer = OpLayer(
-        f"ops.{name}" if isinstance(op, str) else name, encoded, encoded_attributes, name=unique_name(name)
-    )
-    return layer(symbols if len(symbols) > 1 else symbols[0])
-
-
-def _encode(x: Any, symbols: list[Symbol]) -> Any:
-    """An operand as JSON types; symbols are collected, and stand by their place."""
-    if isinstance(x, Symbol):
-        symbols.append(x)
-        return {"symbol": len(symbols) - 1}
-    if isinstance(x, Variable):
-        raise NnfastError(
-            f"{x!r} in arithmetic with symbols would not belong to the model: write a layer with add_weight"
-        )
-    if isinstance(x, slice):
-        return {"slice": [x.start, x.stop, x.step]}
-    if x is Ellipsis:
-        return {"ellipsis": True}
-    if isinstance(x, tuple):
-        return {"tuple": [_encode(item, symbols) for item in x]}
-    return serialization.serialize(x)
-
-
-def _decode(x: Any, given: Sequence[Any]) -> Any:
-    """What `_encode` encoded."""
-    if not isinstance(x, dict):
-        return x
-    ((kind, content),) = x.items()
-    if kind == "symbol":
-        return given[content]
-    if kind == "slice":
-        return slice(*content)
-    return Ellipsis if kind == "ellipsis" else tuple(_decode(item, given) for item in content)
-
-
-Apply = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
-trace.symbolic = (Symbol, _apply_to_symbols)
-ops.install_operators(Symbol)
 ops.install_operators(Variable)

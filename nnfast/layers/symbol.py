@@ -84,7 +84,9 @@ def _trace(function: Callable[[Any], Any], inputs: Any, batch: int) -> list[Valu
     with tracing(graph):
         results = function(like(inputs, [value(x) for x in flat(inputs)]))
     if isinstance(results, dict):
-        raise GraphError("a layer returned a dictionary: return a list or a tuple of outputs; they are named by their place")
+        raise GraphError(
+            "a layer returned a dictionary: return a list or a tuple of outputs; they are named by their place"
+        )
     values = list(results) if isinstance(results, list | tuple) else [results]
     for result in values:
         if not isinstance(result, Value):

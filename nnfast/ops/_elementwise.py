@@ -108,21 +108,18 @@ def unary(
     keeps_zero: bool = False,
 ) -> OpDef:
     """Define y = f(x; parameters)."""
-    return define(
-        name=name,
-        inputs=("x",),
-        formula=formula,
-        kind="elementwise",
-        infer=broadcast,
-        reference=reference,
-        gradient=gradient,
-        kernel=None,
-        function=name,
-        parameters=parameters,
-        flops=per_element(flops),
+    return nary(
+        name,
+        ("x",),
+        formula,
+        reference,
+        gradient,
+        flops=flops,
         tolerance=tolerance,
-        samples=_samples([domain], attributes, special),
-        in_place=(0,),
+        domains=[domain],
+        parameters=parameters,
+        attributes=attributes,
+        special=special,
         keeps_zero=keeps_zero,
     )
 

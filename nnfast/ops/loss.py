@@ -59,6 +59,13 @@ def _rows_gradient(node: Node, dloss: Value | None, dz: Value | None) -> list[Va
     return [call("multiply", node.outputs[1], column), None]
 
 
+def _categorical_gradient(node: Node, dloss: Value | None, dz: Value | None) -> list[Value | None]:
+    gradient, _ = _rows_gradient(node, dloss, dz)
+    assert dloss is not None
+    column = call("reshape", dloss, shape=(*dloss.shape, 1))
+    return [gradient, call("negative", call("multiply", call("log_softmax", node.inputs[0]), column))]
+
+
 def _sparse_reference(z: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     valid = (labels >= 0) & (labels < z.shape[1])
     safe = np.where(valid, labels, 0)
@@ -109,7 +116,7 @@ define(
 )  # fmt: skip
 define(
     name="categorical_cross_entropy", inputs=("logits", "target"), formula="loss = -sum(target * log softmax(logits)); second output its gradient",
-    infer=_infer(False, True), reference=_categorical_reference, gradient=_rows_gradient, kernel="categorical_cross_entropy", arguments=_arguments,
+    infer=_infer(False, True), reference=_categorical_reference, gradient=_categorical_gradient, kernel="categorical_cross_entropy", arguments=_arguments,
     samples=_categorical_samples, **_rows,
 )  # fmt: skip
 

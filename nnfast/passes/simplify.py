@@ -56,11 +56,11 @@ def fold_constants(graph: Graph) -> Graph:
     """Compute nodes whose inputs are all known; arithmetic with one number -> scale and shift."""
 
     def visit(new: Graph, node: Node, inputs: list[Value]) -> Sequence[Value] | None:
-        if node.op.name in ("multiply", "add", "divide", "subtract"):
+        known = inputs and all(value.kind == "constant" for value in inputs)
+        if node.op.name in ("multiply", "add", "divide", "subtract") and not known:
             return _with_number(node, inputs)
         if node.op.name == "scale" and node.attributes["factor"] == 1.0:
             return [inputs[0]]
-        known = inputs and all(value.kind == "constant" for value in inputs)
         small = all(output.size <= FOLD_LIMIT for output in node.outputs)
         if not known or not small or node.op.kind in ("random", "update", "layout") or trace.eager is None:
             return None
@@ -74,8 +74,6 @@ def fold_constants(graph: Graph) -> Graph:
 def _with_number(node: Node, inputs: list[Value]) -> Sequence[Value] | None:
     """x * c, x + c, x - c with a one-element constant that does not change the shape. x / c stays: 1 / c rounds."""
     a, b = inputs
-    if a.kind == "constant" and b.kind == "constant":
-        return None
     if node.op.name in ("multiply", "add") and a.kind == "constant":
         a, b = b, a
     if b.kind != "constant" or b.size == 0 or a.shape != node.output.shape or a.dtype not in FLOATS:

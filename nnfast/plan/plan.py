@@ -110,18 +110,18 @@ class Plan:
         for i, value in enumerate(self.graph.outputs):
             place = self.layout.places[value]
             if place.space != self._external + len(given) + i:
-                results[i][...] = self._read(value, place, given)
+                results[i][...] = self._read(value, place, [*given, *results])
             if out is not None and results[i] is not out[i]:
                 out[i][...] = results[i]
         return results if out is None else list(out)
 
-    def _read(self, value: Value, place: Place, given: Sequence[np.ndarray]) -> np.ndarray:
-        """An output that shares the memory of another value: a constant, a variable, an input or something in the arena."""
+    def _read(self, value: Value, place: Place, bound: Sequence[np.ndarray]) -> np.ndarray:
+        """An output that shares the memory of another value: a constant, a variable, an input, an output or something in the arena."""
         memory: Any = (
             (self.arena, self._constants, *self.layout.homes)[place.space] if place.space < self._external else None
         )
         if memory is None:
-            return given[place.space - self._external].reshape(value.shape)
+            return bound[place.space - self._external].reshape(value.shape)
         return np.frombuffer(memory, value.dtype, value.size, place.offset).reshape(value.shape)
 
     @property

@@ -37,13 +37,12 @@ def show(plan: Plan) -> str:
 def _place(place: Place | None, plan: Plan) -> str:
     if place is None:
         return "-"
-    external = 2 + len(plan.layout.homes)
-    if place.space >= external:
-        return (
-            ("order", "log")[place.space - external]
-            if place.space - external < 2
-            else f"source{place.space - external - 2}"
-        )
+    bound = place.space - 2 - len(plan.layout.homes)
+    if bound >= 0 and plan.streams is None:
+        inputs = len(plan.graph.inputs)
+        return f"input{bound}" if bound < inputs else f"output{bound - inputs}"
+    if bound >= 0:
+        return ("order", "log")[bound] if bound < 2 else f"source{bound - 2}"
     name = {ARENA: "a", CONSTANTS: "c"}.get(place.space, f"v{place.space - 2}:")
     return f"{name}{place.offset}"
 

@@ -180,12 +180,19 @@ def _records(
         record(name, None, value)
     for i, (target, y, output) in enumerate(zip(targets, ys, outputs, strict=True)):
         prefix = f"{target.name}_" if len(targets) > 1 else ""
-        for metric, weight in [(m, None) for m in target.metrics] + [
-            (m, _weight(ws, i, output.dtype)) for m in target.weighted_metrics
-        ]:
-            for statistic in metric.statistics(y, output, weight):
-                record(prefix + metric.name, metric, statistic)
+        weight = _weight(ws, i, output.dtype)
+        for kind, listed in (("", target.metrics), ("weighted_", target.weighted_metrics)):
+            for metric in listed:
+                name = _free_name(prefix, kind, metric.name, {r.name for r in records})
+                for statistic in metric.statistics(y, output, weight if kind else None):
+                    record(name, metric, statistic)
     return records, values
+
+
+def _free_name(prefix: str, kind: str, name: str, taken: set[str]) -> str:
+    """The name of a metric in the logs: a second one of the same name becomes weighted_name, or name_1."""
+    candidates = [prefix + name, f"{prefix}{kind}{name}"]
+    return next(c for c in (*candidates, *(f"{candidates[1]}_{i}" for i in range(1, 1000))) if c not in taken)
 
 
 def _add_updates(graph: Graph, weights: Sequence[Any], state: TrainingState, optimizer: Any) -> None:

@@ -14,7 +14,6 @@ from nnfast.plan import eager, threads
 
 LEVELS = [level["name"] for level in runtime.levels() if level["available"]]
 DTYPES = ("float32", "float64")
-NAN_RULE_FREE = ("argmax", "argmin")
 
 
 def compiled():

@@ -1,0 +1,230 @@
+"""Passes: each leaves what the reference computes as it was, on the training graphs of real models; can be switched off by name; and
+does what its line says."""
+
+import numpy as np
+import pytest
+from checks import models, ops
+
+import nnfast
+from nnfast import passes, reference
+from nnfast.errors import UnknownNameError
+from nnfast.graph.check import check
+from nnfast.graph.ir import Graph
+from nnfast.graph.show import show
+from nnfast.graph.trace import tracing
+
+TRACED = {name: models.graphs(name) for name in models.MODELS}
+MODEL = pytest.mark.parametrize("model", TRACED)
+
+
+def compare(before, after, feeds, rtol):
+    """Outputs and new contents of variables, by the reference interpreter in float64."""
+    (outputs, updates), (new_outputs, new_updates) = reference.run(before, feeds), reference.run(after, feeds)
+    assert len(outputs) == len(new_outputs) and set(updates) == set(new_updates)
+    for a, b in zip(outputs, new_outputs, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(b, a, rtol=rtol, atol=rtol)
+    for variable, a in updates.items():
+        np.testing.assert_allclose(new_updates[variable], a, rtol=rtol, atol=rtol, err_msg=variable.name)
+
+
+@MODEL
+def test_each_pass_keeps_the_reference(model):
+    """In order, each on the result of those before, as in a real plan. The stable form of a loss differs from the other by Keras'
+    limits on probabilities; all others are equal to rounding in float64."""
+    traced, whole, feeds = TRACED[model]
+    for forward, graph in ((True, traced), (False, whole)):
+        text = show(graph)
+        for step in (s for s in passes.PIPELINE if s.forward == forward):
+            before = show(graph)
+            result = step.function(graph)
+            check(result)
+            compare(graph, result, feeds, 1e-6 if step.name == "stable_losses" else 1e-12)
+            assert show(graph) == before, f"{step.name} changed the graph that it was given"
+            graph = result
+        assert text == show(traced if forward else whole)
+
+
+@MODEL
+def test_compiled_step_keeps_the_reference(model):
+    """All passes, plan and kernels in one: a training step in float64 leaves the outputs and weights of the interpreter."""
+    traced, whole, feeds = TRACED[model]
+    outputs, updates = reference.run(whole, feeds)
+    made, data, step = models.train_step(model, dtype="float64")
+    made.state.learning_rates.storage[:] = 0.01
+    own = {variable.name: new for variable, new in updates.items()}
+    assert len(own) == len(updates)
+    for i, array in enumerate(data):
+        step.plan.bind_source(i, array.reshape(len(array), *step.plan.graph.inputs[i].shape[1:]))
+    log = np.zeros((1, step.width))
+    step.plan.bind_order(np.arange(step.rows))
+    step.plan.bind_log(log)
+    made.state.begin_run(0)
+    step.plan.run(1)
+    np.testing.assert_allclose(log[0], np.concatenate([np.ravel(o) for o in outputs]), rtol=1e-11, atol=1e-12)
+    found = {v.name: v.numpy() for v in made.state.slots}
+    found |= {slot.name: slot.numpy() for slots in made.state.slots.values() for slot in slots.values()}
+    assert set(found) == set(own)
+    for name, array in found.items():
+        np.testing.assert_allclose(array, own[name], rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+def graph_of(function, *shapes):
+    graph = Graph()
+    with tracing(graph):
+        results = function(*[graph.input(shape, "float32") for shape in shapes])
+        graph.outputs = list(results) if isinstance(results, tuple) else [results]
+    return graph
+
+
+def names(graph):
+    return [node.op.name for node in graph.nodes]
+
+
+def run_without(graph, *without):
+    done = passes.run(passes.run(graph, forward=True, without=without), forward=False, without=without)
+    check(done)
+    return names(done)
+
+
+o = nnfast.ops
+EFFECTS = {  # name -> (function, shapes, what the plan has with the pass, and without)
+    "stable_losses": (
+        lambda z, t: o.categorical_crossentropy(t, o.softmax(z)), [(2, 3), (2, 3)],
+        lambda n: n == ["categorical_cross_entropy"], lambda n: "softmax" in n,
+    ),
+    "fold_constants": (
+        lambda x: x * (o.full((1,), 2.0) * 3.0), [(4,)],
+        lambda n: n == ["scale"], lambda n: len(n) > 1 or n == ["elementwise_program"],
+    ),
+    "drop_broadcasts": (
+        lambda x, y: x + o.broadcast_to(y, (4, 3)), [(4, 3), (3,)],
+        lambda n: n == ["add"], lambda n: n == ["broadcast_to", "add"],
+    ),
+    "share_common": (
+        lambda x: (o.exp(x), o.exp(x)), [(4,)],
+        lambda n: n == ["exp"], lambda n: n == ["exp", "exp"],
+    ),
+    "drop_dead": (
+        lambda x: (o.exp(x), o.tanh(x))[1], [(4,)],
+        lambda n: n == ["tanh"], lambda n: n == ["exp", "tanh"],
+    ),
+    "fuse_epilogues": (
+        lambda x, w, b: o.relu(x @ w + b), [(4, 3), (3, 2), (2,)],
+        lambda n: n[-1] == "product_with_epilogue", lambda n: "matmul" in n and "product_with_epilogue" not in n,
+    ),
+    "fuse_elementwise": (
+        lambda x: o.tanh(o.exp(x) + x), [(4,)],
+        lambda n: n == ["elementwise_program"], lambda n: n == ["exp", "add", "tanh"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_pass_does_its_work_and_can_be_switched_off(name):
+    function, shapes, expected, expected_without = EFFECTS[name]
+    found, without = run_without(graph_of(function, *shapes)), run_without(graph_of(function, *shapes), name)
+    assert expected(found), found
+    assert expected_without(without), without
+
+
+def test_every_pass_has_such_a_test():
+    needed = {step.name for step in passes.PIPELINE if step.needed}
+    assert {*EFFECTS, *needed, passes.IN_PLACE} == set(passes.names())
+
+
+def test_needed_passes_run_whatever_is_switched_off():
+    """decompose and assign_layouts: without them there is no plan."""
+    found = run_without(graph_of(lambda x, w: x @ w, (4, 3), (3, 2)), *passes.names())
+    assert "pack_panels" in found
+    model = models.train("custom", epochs=1, without=passes.names())
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_in_place_reuse_can_be_switched_off():
+    on, off = models.train_step("classifier")[2].plan, models.train_step("classifier", ["reuse_in_place"])[2].plan
+    assert any(set(s.writes()) & set(s.reads()) for s in on.steps if s.kind != "update")
+    assert not any(set(s.writes()) & set(s.reads()) for s in off.steps if s.kind not in ("update",))
+    assert on.peak_bytes <= off.peak_bytes
+
+
+def test_unknown_pass_names_the_nearest():
+    model, _, _ = models.classifier()
+    with pytest.raises(UnknownNameError, match="fuse_elementwise"):
+        model.compile("sgd", "mse", without=["fuse_elementwize"])
+    with pytest.raises(UnknownNameError, match="drop_dead"):
+        passes.run(Graph(), forward=False, without=["drop_dea"])
+
+
+def test_names_follow_the_pipeline():
+    listed = [step.name for step in passes.PIPELINE]
+    assert passes.names() == [*dict.fromkeys(listed), "reuse_in_place"]
+    assert all(step.line and step.function.__doc__ for step in passes.PIPELINE)
+    assert [step.forward for step in passes.PIPELINE] == sorted((s.forward for s in passes.PIPELINE), reverse=True)
+
+
+def test_stable_losses_neither_overflow_nor_lose_digits():
+    """Logits of +-1000: the probabilities are 0 and 1, their logarithm is -inf; the fused form has the exact loss."""
+    logits, labels = np.array([[1000.0, 0.0], [0.0, 1000.0]], np.float32), np.array([1, 1], np.int32)
+    f = nnfast.value_and_grad(lambda z: o.sum(o.sparse_categorical_crossentropy(labels, o.softmax(z))))
+    value, [gradient] = f(logits)
+    assert float(value) == 1000.0
+    assert gradient.tolist() == [[1.0, -1.0], [0.0, 0.0]]
+    g = nnfast.value_and_grad(lambda z: o.sum(o.binary_crossentropy(np.array([0.0, 1.0], np.float32), o.sigmoid(z))))
+    value, [gradient] = g(np.array([1000.0, -1000.0], np.float32))
+    assert float(value) == 2000.0 and gradient.tolist() == [1.0, -1.0]
+
+
+def test_fused_products_keep_their_operands_apart():
+    """A row for all rows, a full matrix, and one row that is both."""
+    rng = np.random.default_rng(0)
+    for rows in (1, 5):
+        x, w, b, full = (rng.standard_normal(s) for s in ((rows, 4), (4, 6), (6,), (rows, 6)))
+        graph = graph_of(lambda x, w, b, full: o.tanh(x @ w + b) * full, *(a.shape for a in (x, w, b, full)))
+        for value in graph.inputs:
+            value.dtype = "float64"
+        graph = graph_of(lambda x, w, b, full: o.tanh(x @ w + b) * full, *(a.shape for a in (x, w, b, full)))
+        done = passes.run(graph, forward=False)
+        assert names(done)[-1] == "product_with_epilogue"
+        feeds = [a.astype(np.float32) for a in (x, w, b, full)]
+        found = nnfast.plan.plan.build(done, threads=1).call(feeds)[0]
+        np.testing.assert_allclose(found, reference.run(graph, feeds)[0][0], rtol=1e-5)
+
+
+def test_the_sum_of_two_products_is_fused_once():
+    graph = graph_of(lambda x, v, w: x @ v + x @ w, (3, 4), (4, 5), (4, 5))
+    found = run_without(graph)
+    assert sorted(found) == ["matmul", "pack_panels", "pack_panels", "product_with_epilogue"]
+
+
+def test_programs_stay_within_what_the_kernel_holds():
+    """A chain longer than a program, with more operands than a step has buffers: cut, not refused."""
+    def long(*xs):
+        y = xs[0]
+        for i in range(70):
+            y = o.tanh(y * xs[i % len(xs)]) + xs[(i + 1) % len(xs)]
+        return y
+
+    graph = graph_of(long, *[(7,)] * 20)
+    feeds = [np.random.default_rng(i).standard_normal(7).astype(np.float32) for i in range(20)]
+    done = passes.run(graph, forward=False)
+    assert len(done.nodes) > 1
+    found = nnfast.plan.plan.build(done, threads=1).call(feeds)[0]
+    plain = nnfast.plan.plan.build(passes.run(graph, forward=False, without=["fuse_elementwise"]), threads=1).call(feeds)[0]
+    assert ops.same_bits(found, plain)
+
+
+def test_layouts_repack_no_weight():
+    """In a training step every weight is read and written in its panels."""
+    for model in ("classifier", "custom"):
+        steps = [step.kernel for step in models.train_step(model)[2].plan.steps]
+        assert not [kernel for kernel in steps if "pack" in kernel and model == "classifier"], steps
+
+
+def test_debug_prints_each_pass(monkeypatch, capsys):
+    monkeypatch.setenv("NNFAST_DEBUG", "passes,plan")
+    models.train_step("custom")
+    text = capsys.readouterr().err
+    for step in passes.PIPELINE:
+        assert f"pass {step.name}:" in text
+    assert "peak bytes" in text
