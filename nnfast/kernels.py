@@ -96,11 +96,15 @@ def linear(
 
 def softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """exp(x - max) / sum(exp(x - max)) along an axis."""
+    if axis == -1:
+        return _apply("softmax", (x,), {}, out)
     return _give(ops.softmax(np.asarray(x), axis), out, "softmax")
 
 
 def log_softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """x - logsumexp(x) along an axis."""
+    if axis == -1:
+        return _apply("log_softmax", (x,), {}, out)
     return _give(ops.log_softmax(np.asarray(x), axis), out, "log_softmax")
 
 

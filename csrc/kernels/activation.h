@@ -35,12 +35,10 @@ NNF_FUNCTION1(softplus, , v_softplus(a))
 NNF_FUNCTION1(softsign, , v_softsign(a))
 NNF_FUNCTION1(mish, , v_mish(a))
 
+/* clang-format off */
 #define NNF_ACTIVATION_FUNCTIONS(X)                                                                                    \
-    X(relu)                                                                                                            \
-    X(relu6)                                                                                                           \
-    X(leaky_relu)                                                                                                      \
-    X(elu)                                                                                                             \
-    X(selu) X(sigmoid) X(hard_sigmoid) X(tanh) X(gelu) X(gelu_tanh) X(silu) X(hard_silu) X(softplus) X(softsign)       \
-        X(mish)
+    X(relu) X(relu6) X(leaky_relu) X(elu) X(selu) X(sigmoid) X(hard_sigmoid) X(tanh) X(gelu) X(gelu_tanh) X(silu)      \
+    X(hard_silu) X(softplus) X(softsign) X(mish)
+/* clang-format on */
 
 #endif

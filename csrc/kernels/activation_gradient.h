@@ -37,13 +37,11 @@ NNF_FUNCTION2(softplus_gradient, , v_mul(a, v_sigmoid(b)))
 NNF_FUNCTION2(softsign_gradient, , v_mul(a, softsign_slope(b)))
 NNF_FUNCTION2(mish_gradient, , v_mul(a, mish_slope(b)))
 
+/* clang-format off */
 #define NNF_ACTIVATION_GRADIENT_FUNCTIONS(X)                                                                           \
-    X(relu_gradient)                                                                                                   \
-    X(relu6_gradient)                                                                                                  \
-    X(leaky_relu_gradient)                                                                                             \
-    X(elu_gradient)                                                                                                    \
-    X(selu_gradient) X(sigmoid_gradient) X(hard_sigmoid_gradient) X(tanh_gradient) X(gelu_gradient)                    \
-        X(gelu_tanh_gradient) X(silu_gradient) X(hard_silu_gradient) X(softplus_gradient) X(softsign_gradient)         \
-            X(mish_gradient)
+    X(relu_gradient) X(relu6_gradient) X(leaky_relu_gradient) X(elu_gradient) X(selu_gradient) X(sigmoid_gradient)     \
+    X(hard_sigmoid_gradient) X(tanh_gradient) X(gelu_gradient) X(gelu_tanh_gradient) X(silu_gradient)                  \
+    X(hard_silu_gradient) X(softplus_gradient) X(softsign_gradient) X(mish_gradient)
+/* clang-format on */
 
 #endif

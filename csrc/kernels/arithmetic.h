@@ -91,15 +91,13 @@ NNF_FUNCTION2(erf_gradient, , v_mul(a, erf_slope(b)))
 NNF_FUNCTION2(clip_gradient, const vec low = P(0);
               const vec high = P(1), v_select(m_and(v_le(low, b), v_le(b, high)), a, v_zero()))
 
+/* clang-format off */
 #define NNF_ARITHMETIC_FUNCTIONS(X)                                                                                    \
-    X(fill)                                                                                                            \
-    X(linear)                                                                                                          \
-    X(negative)                                                                                                        \
-    X(abs)                                                                                                             \
-    X(sign) X(square) X(reciprocal) X(sqrt) X(rsqrt) X(exp) X(expm1) X(log) X(log1p) X(erf) X(sin) X(cos) X(floor)     \
-        X(round) X(is_nan) X(logical_not) X(scale) X(shift) X(clip) X(power_scalar) X(add) X(subtract) X(multiply)     \
-            X(divide) X(maximum) X(minimum) X(power) X(squared_difference) X(equal) X(not_equal) X(less) X(less_equal) \
-                X(greater) X(greater_equal) X(logical_and) X(logical_or) X(where) X(multiply_add) X(abs_gradient)      \
-                    X(erf_gradient) X(clip_gradient)
+    X(fill) X(linear) X(negative) X(abs) X(sign) X(square) X(reciprocal) X(sqrt) X(rsqrt) X(exp) X(expm1) X(log)       \
+    X(log1p) X(erf) X(sin) X(cos) X(floor) X(round) X(is_nan) X(logical_not) X(scale) X(shift) X(clip)                 \
+    X(power_scalar) X(add) X(subtract) X(multiply) X(divide) X(maximum) X(minimum) X(power) X(squared_difference)      \
+    X(equal) X(not_equal) X(less) X(less_equal) X(greater) X(greater_equal) X(logical_and) X(logical_or) X(where)      \
+    X(multiply_add) X(abs_gradient) X(erf_gradient) X(clip_gradient)
+/* clang-format on */
 
 #endif

@@ -117,7 +117,7 @@ cdef class Executor:
         """Let a space be the memory at this address; `owner` is kept alive."""
         self._bind(space, <char *> address, owner)
 
-    def bind_array(self, int space, array) -> None:
+    cpdef bind_array(self, int space, array):
         """Let a space be the memory of a contiguous buffer."""
         cdef Py_buffer view
         PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
@@ -133,13 +133,20 @@ cdef class Executor:
             if self.fix_space[i] == space:
                 self.pointers[i] = start + self.fix_offset[i]
 
+    def call(self, int space, list arrays) -> None:
+        """Bind contiguous buffers to the spaces from this one on, and run once."""
+        cdef Py_ssize_t i
+        for i in range(len(arrays)):
+            self.bind_array(space + i, arrays[i])
+        self.run()
+
     def set_size(self, int step, int place, int64_t value) -> None:
         """Change one size of a step, such as the row count of a source."""
         if not 0 <= step < self.count or not 0 <= place < self.size_count[step]:
             raise IndexError(f"step {step} has no size {place}")
         self.sizes[self.first_size[step] + place] = value
 
-    def run(self, int64_t batches=1, int threads=0, bint profile=False) -> None:
+    cpdef run(self, int64_t batches=1, int threads=0, bint profile=False):
         """Run all steps `batches` times with at most `threads` threads (0: as planned)."""
         cdef nnf_run run
         cdef int wanted = min(threads, self.threads) if threads > 0 else self.threads

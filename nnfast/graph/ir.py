@@ -154,7 +154,8 @@ class Graph:
         """Append a node; shapes and dtypes of its outputs come from the op's rule."""
         node = Node(op, inputs, attributes)
         for index, (shape, dtype) in enumerate(op.infer(node)):
-            node.outputs.append(Value(self, tuple(shape), dtype, "node", node=node, index=index, layout=op.layout))
+            layout = node.inputs[op.updates[index]].layout if index < len(op.updates) else op.layout
+            node.outputs.append(Value(self, tuple(shape), dtype, "node", node=node, index=index, layout=layout))
         self.nodes.append(node)
         return node.outputs
 

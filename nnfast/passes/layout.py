@@ -26,12 +26,8 @@ def assign_layouts(graph: Graph) -> Graph:
             return copy_node(new, node, [_as(inputs[0], "panel" if node.op.name == "unpack_panels" else "row")])
         if node.op.kind == "update":
             panel = inputs[0].layout == "panel"
-            outputs = new.add(
-                node.op, [_as(v, "panel") if panel and v.ndim == 2 else _as(v, "row") for v in inputs], node.attributes
-            )
-            for output in outputs:
-                output.layout = inputs[0].layout
-            return outputs
+            inputs = [_as(v, "panel") if panel and v.ndim == 2 else _as(v, "row") for v in inputs]
+            return new.add(node.op, inputs, node.attributes)
         if node.output in wanted and node.op.kind == "elementwise":
             outputs = new.add(node.op, [v if v.size == 1 else _as(v, "panel") for v in inputs], node.attributes)
             outputs[0].layout = "panel"

@@ -22,10 +22,10 @@ from nnfast.passes.simplify import decompose
 from nnfast.plan.plan import Plan, build
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
+_direct: OrderedDict[Any, Plan] = OrderedDict()  # for operands that are arrays of kernel dtypes as they stand
 _lock = threading.RLock()
 MOST_PLANS = 256
 INT32 = np.iinfo(np.int32)
-KERNEL_DTYPES = {np.dtype("float32"), np.dtype("float64")}
 
 
 def as_tensor(x: Any, floating: str) -> np.ndarray:
@@ -52,17 +52,28 @@ def as_tensor(x: Any, floating: str) -> np.ndarray:
 
 def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any], out: np.ndarray | None = None) -> Any:
     """Apply an op to arrays; returns one array (in `out`, if given), or a list where the op has several outputs."""
+    key = (
+        op.name,
+        repr(attributes) if attributes else "",
+        get_num_threads(),
+        *[(type(x), *_spec(x)) for x in operands],
+    )
+    with _lock:
+        plan = _direct.get(key)
+        if plan is not None:
+            results = plan.call(operands, None if out is None else [out])
+            return results[0] if len(results) == 1 else results
     if op.view:
         return op.reference(as_tensor(operands[0], "float32"), **attributes).copy()
-    results_in = None if out is None else [out]
-    if (
-        all(type(x) is np.ndarray and x.dtype in KERNEL_DTYPES for x in operands)
-        and len({x.dtype for x in operands}) == 1
-    ):
-        results = run_op(op, operands, attributes, out=results_in)
-    else:
-        results = run_op(op, converted(op, operands), attributes, out=results_in)
+    arrays = converted(op, operands)
+    results = run_op(op, arrays, attributes, out=None if out is None else [out])
+    if op.kind != "update" and all(a is b for a, b in zip(arrays, operands, strict=True)):
+        _remember(_direct, key, _plans[_key(op, arrays, attributes, None, get_num_threads())])
     return results[0] if len(results) == 1 else results
+
+
+def _spec(x: Any) -> tuple[Any, Any]:
+    return (x.shape, x.dtype) if type(x) is np.ndarray else ((), None)
 
 
 def converted(op: OpDef, operands: Sequence[Any]) -> list[np.ndarray]:
@@ -80,14 +91,24 @@ def run_op(
     if op.kind == "update":
         arrays = [array.copy() for array in arrays]  # updated in place
     count = get_num_threads() if threads is None else threads
-    key = (op.name, repr(attributes), tuple([(a.shape, a.dtype) for a in arrays]), level, count)
+    key = _key(op, arrays, attributes, level, count)
     with _lock:
         plan = _plans.get(key)
         if plan is None:
-            plan = _plans[key] = _make(op, arrays, attributes, level, count)
-            if len(_plans) > MOST_PLANS:
-                _plans.popitem(last=False)
+            plan = _make(op, arrays, attributes, level, count)
+            _remember(_plans, key, plan)
         return plan.call(arrays, out)
+
+
+def _key(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None, threads: int) -> Any:
+    return op.name, repr(attributes), tuple([(a.shape, a.dtype) for a in arrays]), level, threads
+
+
+def _remember(plans: OrderedDict[Any, Plan], key: Any, plan: Plan) -> None:
+    with _lock:
+        plans[key] = plan
+        if len(plans) > MOST_PLANS:
+            plans.popitem(last=False)
 
 
 def _make(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None, threads: int) -> Plan:

@@ -60,9 +60,14 @@ class Plan:
         self.peak_bytes = layout.arena_bytes
         self.flops = sum(step.flops for step in steps)
         self.bytes_moved = sum(step.nbytes for step in steps)
-        self._dtypes = [np.dtype(value.dtype) for value in (*graph.inputs, *graph.outputs)]
+        self._input_specs = [(value.shape, np.dtype(value.dtype)) for value in graph.inputs]
+        self._output_specs = [(value.shape, np.dtype(value.dtype)) for value in graph.outputs]
         self._homes = [(value.payload, value.payload.home) for value in graph.variables.values()]
         self._external = 2 + len(layout.homes)  # first space of sources
+        first = self._external + len(graph.inputs)
+        spaces = [layout.places[value].space for value in graph.outputs]
+        # outputs that share another value's memory
+        self._elsewhere = [i for i, space in enumerate(spaces) if space != first + i]
         try:
             self.arena = runtime.Memory(max(layout.arena_bytes, 64))
         except MemoryError:
@@ -92,31 +97,30 @@ class Plan:
 
         Arrays are read, and `out` is written, where they lie if dtype and layout are the plan's; otherwise they are converted.
         """
-        given = []
-        for i, (array, value) in enumerate(zip(arrays, self.graph.inputs, strict=True)):
-            if array.dtype != self._dtypes[i] or not array.flags.c_contiguous:
-                array = np.ascontiguousarray(array, value.dtype)
-            given.append(array)
-            self._executor.bind_array(self._external + i, array)
-        results = []
-        for i, value in enumerate(self.graph.outputs):
-            target = None if out is None else out[i]
-            dtype = self._dtypes[len(given) + i]
-            if target is None or not target.flags.c_contiguous or target.dtype != dtype:
-                target = np.empty(value.shape, dtype)
-            results.append(target)
-            self._executor.bind_array(self._external + len(given) + i, target)
-        self._executor.run()
-        for i, value in enumerate(self.graph.outputs):
-            place = self.layout.places[value]
-            if place.space != self._external + len(given) + i:
-                results[i][...] = self._read(value, place, [*given, *results])
-            if out is not None and results[i] is not out[i]:
-                out[i][...] = results[i]
-        return results if out is None else list(out)
+        given = [
+            array if array.dtype == dtype and array.flags.c_contiguous else np.ascontiguousarray(array, dtype)
+            for array, (_, dtype) in zip(arrays, self._input_specs, strict=True)
+        ]
+        if out is None:
+            results = [np.empty(shape, dtype) for shape, dtype in self._output_specs]
+        else:
+            results = [
+                array if array.dtype == dtype and array.flags.c_contiguous else np.empty(shape, dtype)
+                for array, (shape, dtype) in zip(out, self._output_specs, strict=True)
+            ]
+        self._executor.call(self._external, [*given, *results])
+        for i in self._elsewhere:
+            results[i][...] = self._read(self.graph.outputs[i], [*given, *results])
+        if out is None:
+            return results
+        for array, result in zip(out, results, strict=True):
+            if array is not result:
+                array[...] = result
+        return list(out)
 
-    def _read(self, value: Value, place: Place, bound: Sequence[np.ndarray]) -> np.ndarray:
+    def _read(self, value: Value, bound: Sequence[np.ndarray]) -> np.ndarray:
         """An output that shares the memory of another value: a constant, a variable, an input, an output or something in the arena."""
+        place = self.layout.places[value]
         memory: Any = (
             (self.arena, self._constants, *self.layout.homes)[place.space] if place.space < self._external else None
         )

@@ -112,15 +112,20 @@ def fingerprint(model):
     return digest.hexdigest()
 
 
-def train_step(name, without=(), dtype="float32"):
-    """(model, data, Step) of a training step."""
+def any_step(name, kind, without=(), dtype="float32"):
+    """(model, data, Step) of a "train" or "test" step."""
     model, data, batch = MODELS[name](dtype, without)
     x, y, weight = parts(model, data)
     model.prepare_training(
         nnfast.data.ArraySource(x, y, weight, input_names=model.input_names, target_names=model.output_names)
     )
     signature = compiled.signature_of(model, list(data), batch)[1]
-    return model, data, model._compiled.step("train", signature)
+    return model, data, model._compiled.step(kind, signature)
+
+
+def train_step(name, without=(), dtype="float32"):
+    """(model, data, Step) of a training step."""
+    return any_step(name, "train", without, dtype)
 
 
 @contextlib.contextmanager

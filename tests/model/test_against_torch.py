@@ -9,6 +9,7 @@ from nnfast import layers, losses, optimizers
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0")
 F = torch.nn.functional
+torch.set_num_threads(1)
 
 RNG = np.random.default_rng(0)
 ROWS, FEATURES, CLASSES, BATCH = 640, 20, 5, 32

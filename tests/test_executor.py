@@ -1,0 +1,333 @@
+"""The executor: no allocation in a steady step, times per step, errors in place of wild pointers; other Python threads, forked children
+and interrupts find a usable library."""
+
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checks import allocations, models, ops
+
+import nnfast
+from nnfast._core import runtime
+from nnfast._core.executor import Executor
+from nnfast.ops.registry import OPS
+from nnfast.plan import eager
+
+TESTS = Path(__file__).parent
+
+COUNT = """
+import ctypes, json, sys
+import numpy as np
+import nnfast
+from checks import models, ops
+count = ctypes.CDLL(None).allocations_so_far
+count.restype = ctypes.c_long
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+found = {}
+before = count()
+for _ in range(100):
+    libc.free(libc.malloc(100))
+found["the counter counts"] = count() - before
+with ops.everything_divided(), nnfast.num_threads(2):
+    for name in models.MODELS:
+        for kind, most in (("train", 1000), ("test", 10_000)):  # a training run has at most 1024 learning rates
+            model, data, step = models.any_step(name, kind)
+            plan = step.plan
+            assert plan.threads == 2
+            data = [array.reshape(len(array), *value.shape[1:]) for array, value in zip(data, plan.graph.inputs)]
+            for i, array in enumerate(data):
+                plan.bind_source(i, array)
+            plan.bind_order(np.resize(np.arange(len(data[0])), most * step.rows))
+            plan.bind_log(np.zeros((most, step.width)))
+            def run(batches):
+                model.state.begin_run(0)
+                before = count()
+                plan.run(batches)
+                return count() - before
+            run(10)
+            found[f"{name} {kind}"] = [run(10), run(most), run(10)]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("gcc") is None or platform.libc_ver()[0] != "glibc", reason="counts by a library made with gcc for glibc"
+)
+def test_no_allocation_in_a_steady_step(tmp_path):
+    """As many allocations in a run of 1000 (training) or 10,000 (test) batches as in one of 10: none of them is made per batch."""
+    library = allocations.build(tmp_path)
+    found = json.loads(allocations.run(library, COUNT))
+    assert found.pop("the counter counts") >= 100
+    assert len(found) == 2 * len(models.MODELS)
+    for name, (few, many, again) in found.items():
+        assert few == many == again, f"{name}: {few} allocations in 10 batches, {many} in the long run"
+        assert many <= 10, f"{name}: {many} allocations per run"
+
+
+def step_of(name, buffers, sizes, threads=1, barrier=0, dtype="float32"):
+    return (runtime.kernel(name, dtype), buffers, sizes, [], [], threads, barrier)
+
+
+def copy_step(y, x, n=4):
+    return step_of("copy", [(y, 0), (x, 0)], [1, n, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0])
+
+
+def test_steps_run_in_order_on_bound_memory():
+    a, b, c = np.arange(4, dtype=np.float32), np.zeros(4, np.float32), np.zeros(4, np.float32)
+    executor = Executor([copy_step(1, 0), copy_step(2, 1)], 3, 1)
+    for space, array in enumerate((a, b, c)):
+        executor.bind_array(space, array)
+    executor.run()
+    assert c.tolist() == [0, 1, 2, 3]
+
+
+def test_unbound_space_is_an_error():
+    executor = Executor([copy_step(1, 0)], 2, 1)
+    executor.bind_array(0, np.zeros(4, np.float32))
+    with pytest.raises(RuntimeError, match="space 1 of the plan is not bound"):
+        executor.run()
+
+
+def test_wrong_places_are_errors():
+    executor = Executor([copy_step(1, 0)], 2, 1)
+    with pytest.raises(IndexError, match="no space 2"):
+        executor.bind_array(2, np.zeros(4, np.float32))
+    with pytest.raises(IndexError, match="no space -1"):
+        executor.bind(-1, 64, None)
+    for step, place in ((1, 0), (-1, 0), (0, 99), (0, -1)):
+        with pytest.raises(IndexError, match="has no size"):
+            executor.set_size(step, place, 1)
+    with pytest.raises((BufferError, ValueError)):
+        executor.bind_array(0, np.zeros((4, 4), np.float32)[:, ::2])
+
+
+def test_bound_memory_is_kept_alive():
+    import gc
+    import weakref
+
+    class Kept(np.ndarray):
+        pass
+
+    array = np.zeros(4, np.float32).view(Kept)
+    alive = weakref.ref(array)
+    executor = Executor([copy_step(1, 0)], 2, 1)
+    executor.bind_array(0, array)
+    del array
+    gc.collect()
+    assert alive() is not None
+    del executor
+    gc.collect()
+    assert alive() is None
+
+
+def test_no_batches_and_no_steps():
+    Executor([], 0, 1).run(5)
+    a, b = np.ones(4, np.float32), np.zeros(4, np.float32)
+    executor = Executor([copy_step(1, 0)], 2, 1)
+    executor.bind_array(0, a)
+    executor.bind_array(1, b)
+    executor.run(0)
+    assert not b.any()
+
+
+def test_profile():
+    """Nanoseconds per step, added up over profiled runs; they make up most of the time that passes."""
+    model, data, step = models.train_step("classifier")
+    plan = step.plan
+    for i, array in enumerate(data):
+        plan.bind_source(i, array.reshape(len(array), *plan.graph.inputs[i].shape[1:]))
+    plan.bind_order(np.resize(np.arange(96), 500 * 32))
+    plan.bind_log(np.zeros((500, step.width)))
+    model.state.begin_run(0)
+    plan.run(1)
+    assert sum(ns for _, ns in plan.profile()) == 0
+    model.state.begin_run(0)
+    begin = time.perf_counter_ns()
+    plan.run(400, profile=True)
+    passed = time.perf_counter_ns() - begin
+    found = plan.profile()
+    assert [title for title, _ in found] == [step.title for step in plan.steps]
+    assert all(ns > 0 for _, ns in found)
+    assert 0.5 * passed < sum(ns for _, ns in found) <= passed
+    model.state.begin_run(0)
+    plan.run(100, profile=True)
+    assert sum(ns for _, ns in plan.profile()) > sum(ns for _, ns in found)
+
+
+def test_fewer_threads_than_planned():
+    x = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    with ops.everything_divided():
+        plan = eager._make(OPS["matmul"], [x, x], {"transpose_a": False, "transpose_b": False}, None, 3)
+    assert plan.threads == 3
+    [wanted] = plan.call([x, x])
+    out = np.zeros_like(wanted)
+    for threads in (1, 2, 3, 9):
+        plan._executor.bind_array(plan._external + 2, out)
+        out[...] = 0
+        plan.run(1, threads)
+        assert out.tobytes() == wanted.tobytes()
+
+
+def test_two_python_threads():
+    """Two threads that train at once: one has the team, the other runs by itself; both get the bits that they would get alone."""
+    with ops.everything_divided(), nnfast.num_threads(2):
+        wanted = {name: models.fingerprint(models.train(name, epochs=1)) for name in models.MODELS}
+        made = {name: models.MODELS[name]() for name in models.MODELS}  # seeds are drawn in one thread
+        found, errors = {}, []
+
+        def work(name):
+            try:
+                model, data, batch = made[name]
+                x, y, weight = models.parts(model, data)
+                model.fit(x, y, sample_weight=weight, batch_size=batch, epochs=1, verbose=0)
+                found[name] = models.fingerprint(model)
+            except BaseException as error:
+                errors.append(error)
+
+        workers = [threading.Thread(target=work, args=(name,)) for name in models.MODELS]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+    assert not errors and found == wanted
+
+
+def test_ops_from_many_threads():
+    """The cache of plans of ops on arrays is shared."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((37, 41)).astype(np.float32)
+    wanted = nnfast.ops.softmax(x).tobytes()
+    wrong = []
+
+    def work(seed):
+        for i in range(60):
+            if nnfast.ops.softmax(x).tobytes() != wanted:
+                wrong.append((seed, i))
+            nnfast.ops.tanh(np.zeros(seed * 60 + i, np.float32))
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert not wrong
+
+
+def test_one_model_in_two_threads_is_refused():
+    model, data, batch = models.classifier()
+    x, y, _ = models.parts(model, data)
+    refused = []
+
+    def again(batch_number, logs):
+        def work():
+            try:
+                model.train_on_batch(x, y)
+            except nnfast.errors.NnfastError as error:
+                refused.append(str(error))
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join(30)
+
+    model.fit(x, y, batch_size=96, epochs=1, verbose=0, callbacks=[nnfast.callbacks.LambdaCallback(on_train_batch_end=again)])
+    assert refused and "being trained" in refused[0]
+
+
+def run_script(script, timeout=60, **options):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script], env=environment, capture_output=True, text=True,
+        timeout=timeout, check=False, **options,
+    )  # fmt: skip
+
+
+FORK = """
+import os, sys
+import nnfast
+from checks import models, ops
+with ops.everything_divided(), nnfast.num_threads(2):
+    wanted = models.fingerprint(models.train("classifier", epochs=1))
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, models.fingerprint(models.train("classifier", epochs=1)).encode())
+        os._exit(0)
+    os.close(write)
+    found = os.read(read, 1000).decode()
+    assert os.waitpid(child, 0)[1] == 0
+    assert found == wanted == models.fingerprint(models.train("classifier", epochs=1))
+print("same bits")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_child_trains():
+    """After the parent has used its team, a forked child trains by itself, with the same bits, and does not hang."""
+    done = run_script(FORK)
+    assert done.returncode == 0 and done.stdout == "same bits\n", done.stderr
+
+
+INTERRUPT = """
+import numpy as np, sys
+import nnfast
+x = np.random.default_rng(0).standard_normal((20_000, 64)).astype(np.float32)
+y = np.zeros(20_000, np.int32)
+model = nnfast.Sequential([nnfast.Input((64,)), nnfast.layers.Dense(128, activation="relu"), nnfast.layers.Dense(4)])
+model.compile("adam", nnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
+model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+before = model.state.iteration
+print("training", flush=True)
+try:
+    model.fit(x, y, batch_size=32, epochs=100_000, verbose=0)
+except KeyboardInterrupt:
+    assert model.state.iteration > before
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    model.fit(x, y, batch_size=32, epochs=1, verbose=0)
+    print("usable", flush=True)
+"""
+
+
+def test_ctrl_c_stops_within_a_second():
+    environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    with subprocess.Popen([sys.executable, "-c", INTERRUPT], env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "training\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        line = process.stdout.readline()
+        stopped = time.monotonic() - begin
+        process.wait(60)
+    assert line == "usable\n" and process.returncode == 0
+    assert stopped < 2.0  # a second to stop, and an epoch on a busy machine
+
+
+def test_memory_that_cannot_be_had():
+    with pytest.raises(MemoryError, match="nnfast could not get"):
+        runtime.Memory(1 << 60)
+    memory = runtime.Memory(1000)
+    assert memory.address % 64 == 0 and memory.nbytes == 1000
+    assert not np.frombuffer(memory, np.uint8).any()
+    with pytest.raises(MemoryError, match=r"largest values: .*tanh"):
+        graph = nnfast.graph.ir.Graph()
+        with nnfast.graph.trace.tracing(graph):
+            x = graph.input((1 << 25, 1 << 25), "float32")
+            graph.outputs = [nnfast.ops.exp(nnfast.ops.tanh(nnfast.ops.transpose(x)))]
+        nnfast.plan.plan.build(graph, threads=1)
+
+
+def test_no_thread_is_started_by_the_import():
+    done = run_script("import nnfast, os; print(len(os.listdir('/proc/self/task')))" if sys.platform == "linux" else "print(1)")
+    if sys.platform == "linux":
+        base = run_script("import numpy, os; print(len(os.listdir('/proc/self/task')))")
+        assert done.stdout == base.stdout
