@@ -1,4 +1,5 @@
-/* Zeroed memory for arenas, weights and scratch: 64-byte aligned; large blocks come in huge pages, touched when first used. */
+/* Zeroed memory for arenas, weights and scratch: 64-byte aligned; large blocks come in huge pages, touched when first
+ * used. */
 #define _GNU_SOURCE
 #include "nnfast.h"
 

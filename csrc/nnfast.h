@@ -10,15 +10,15 @@
 #include <stdint.h>
 
 enum {
-    NNF_PANEL = 16,             /* columns of one weight panel, on every level and for every type */
-    NNF_CHUNK = 512,            /* a sum of products is cut here; part of the numeric contract */
-    NNF_VIRTUAL_LANES = 64,     /* lanes of a row reduction; part of the numeric contract */
-    NNF_ROW_CHUNK = 8192,       /* a longer row is reduced in pieces of this size, added in order; contract */
-    NNF_BLOCK = 256,            /* elements of one run that an elementwise program works on in L1 */
+    NNF_PANEL = 16,         /* columns of one weight panel, on every level and for every type */
+    NNF_CHUNK = 512,        /* a sum of products is cut here; part of the numeric contract */
+    NNF_VIRTUAL_LANES = 64, /* lanes of a row reduction; part of the numeric contract */
+    NNF_ROW_CHUNK = 8192,   /* a longer row is reduced in pieces of this size, added in order; contract */
+    NNF_BLOCK = 256,        /* elements of one run that an elementwise program works on in L1 */
     NNF_MAX_RANK = 6,
-    NNF_MAX_BUFFERS = 16,       /* buffers of one elementwise step */
-    NNF_MAX_TEMPORARIES = 16,   /* temporaries of one elementwise program */
-    NNF_PARAMETERS = 4,         /* scalar parameters of one function */
+    NNF_MAX_BUFFERS = 16,     /* buffers of one elementwise step */
+    NNF_MAX_TEMPORARIES = 16, /* temporaries of one elementwise program */
+    NNF_PARAMETERS = 4,       /* scalar parameters of one function */
 };
 
 #define NNF_SCRATCH_BYTES ((int64_t)4 << 20) /* private working memory of one thread, 64-byte aligned */

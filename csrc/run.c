@@ -54,8 +54,8 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Sleep until the generation is no longer the old one. A sleeper gives its processor to the partner, who may need it to arrive;
- * sched_yield would not: with other work on the machine it returns at once, or milliseconds later. */
+/* Sleep until the generation is no longer the old one. A sleeper gives its processor to the partner, who may need it to
+ * arrive; sched_yield would not: with other work on the machine it returns at once, or milliseconds later. */
 static void sleep_at(nnf_run *run, uint32_t generation) {
 #ifdef __linux__
     atomic_fetch_add(&run->sleepers, 1);

@@ -1,5 +1,5 @@
-/* Who may use the process's team of threads: one caller at a time, and nobody in a child forked after the team was used,
- * since OpenMP's threads do not exist there and entering a region would wait for them for ever. */
+/* Who may use the process's team of threads: one caller at a time, and nobody in a child forked after the team was
+ * used, since OpenMP's threads do not exist there and entering a region would wait for them for ever. */
 #include "nnfast.h"
 
 #include <pthread.h>

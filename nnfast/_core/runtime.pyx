@@ -1,7 +1,8 @@
 # cython: language_level=3
 """SIMD levels, kernel tables and memory.
 
-The level in use is chosen once, at import: the highest that the processor and the operating system allow, capped by NNFAST_ISA.
+The level in use is chosen once, at import: the highest that the processor and the operating system allow, capped by
+NNFAST_ISA.
 """
 
 from cpython.buffer cimport PyBuffer_FillInfo
