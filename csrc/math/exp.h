@@ -12,7 +12,6 @@
 static const real exp_q[] = {0x1p-1f, 0x1.55552cp-3f, 0x1.555502p-5f, 0x1.1155a6p-7f, 0x1.6d2e3cp-10f, 0x1.3b9084p-13f};
 #define NNF_EXP_LOW (-104.0f) /* e^x rounds to 0 here and below */
 #define NNF_EXP_HIGH 89.0f    /* e^x overflows here and above */
-#define NNF_EXP_NORMAL (-87.0f)
 #define NNF_BIAS 127
 #else
 /* Relative error of e^r - 1 below 2^-61. */
@@ -21,7 +20,6 @@ static const real exp_q[] = {0x1.0000000000000p-1,  0x1.5555555555559p-3,  0x1.5
                              0x1.27e511333f839p-22, 0x1.af5bf5a6df5a7p-26, 0x1.1f0d2b52078fcp-29};
 #define NNF_EXP_LOW (-746.0)
 #define NNF_EXP_HIGH 710.0
-#define NNF_EXP_NORMAL (-708.0)
 #define NNF_BIAS 1023
 #endif
 #define NNF_LOG2E 0x1.71547652b82fep+0

@@ -2,8 +2,8 @@
 # cython: boundscheck=False, wraparound=False
 """Runs a plan's steps: no GIL, no allocation, one OpenMP region for all batches of a call.
 
-In: steps as nnfast.plan made them, and the addresses of the memory they use. This is the one place that opens a parallel
-region.
+In: steps as nnfast.plan made them, and the addresses of the memory they use. This is the one place that opens a
+parallel region.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -30,9 +30,9 @@ def openmp_version() -> int:
 cdef class Executor:
     """The steps of one plan in C, and the pointers to what they read and write.
 
-    steps: tuples (kernel address, buffers, sizes, scalars, program, threads, barrier); a buffer is (space, byte offset) or
-    None; an operation of a program is (function address, y, a, b, c, parameters). A space is a piece of memory bound by
-    `bind`.
+    steps: tuples (kernel address, buffers, sizes, scalars, program, threads, barrier); a buffer is (space, byte offset)
+    or None; an operation of a program is (function address, y, a, b, c, parameters). A space is a piece of memory bound
+    by `bind`.
     """
 
     cdef nnf_step *steps

@@ -26,7 +26,7 @@ def call(name: str, *operands: Any, **attributes: Any) -> Any:
 
 
 def _erf(x: np.ndarray) -> np.ndarray:
-    return np.frompyfunc(math.erf, 1, 1)(x).astype(np.float64)
+    return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), np.float64)
 
 
 # One operand.

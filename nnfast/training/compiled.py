@@ -7,6 +7,7 @@ fit the model, found before the first step.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,17 +91,26 @@ def input_specs(model: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarr
     return shaped, tuple(specs)
 
 
+_fits: dict[int, tuple[weakref.ref[np.ndarray], bool]] = {}  # by id: arrays whose values were looked at
+
+
 def target_spec(array: np.ndarray, floating: str) -> Spec:
     """Integers become int32 (labels), everything else the model's floating type."""
     integer = array.dtype.kind in "iub" and array.size > 0
-    if (
-        integer
-        and array.dtype.itemsize >= 4
-        and array.dtype != np.int32
-        and (array.min() < INT32.min or array.max() > INT32.max)
-    ):
-        integer = False
+    if integer and array.dtype.itemsize >= 4 and array.dtype != np.int32:
+        integer = _fits_int32(array)
     return tuple(array.shape[1:]), "int32" if integer else floating
+
+
+def _fits_int32(array: np.ndarray) -> bool:
+    """Whether all values are in the range of int32; looked up once per array, which may have billions."""
+    known = _fits.get(id(array))
+    if known is not None and known[0]() is array:
+        return known[1]
+    fits = bool(array.min() >= INT32.min and array.max() <= INT32.max)
+    key = id(array)
+    _fits[key] = weakref.ref(array, lambda _: _fits.pop(key, None)), fits
+    return fits
 
 
 def signature_of(model: Any, arrays: Sequence[np.ndarray], rows: int) -> tuple[list[np.ndarray], Signature]:

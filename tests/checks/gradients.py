@@ -38,12 +38,12 @@ def float_outputs(op, outputs):
     return chosen[:1] if op.kind == "loss" else chosen
 
 
-def scalar(op, arrays, attributes):
-    """The number that is differentiated, by the reference."""
+def weighted(op, arrays, attributes):
+    """The terms of the number that is differentiated, by the reference."""
     with np.errstate(all="ignore"):
         outputs = op.reference(*arrays, **attributes)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    return sum(float((weights(i, outputs[i].shape) * outputs[i]).sum()) for i in float_outputs(op, outputs))
+    return np.concatenate([np.ravel(weights(i, outputs[i].shape) * outputs[i]) for i in float_outputs(op, outputs)])
 
 
 def trace_gradients(op, arrays, attributes):
@@ -68,29 +68,34 @@ def analytic(op, arrays, attributes):
 
 
 def numeric(op, arrays, attributes, place):
-    """Central differences of fourth order per element of one input, and where they can be trusted: at a kink, steps of two sizes
-    disagree."""
+    """Central differences of fourth order per element of one input, and where they can be trusted: where they do not change with the
+    step, and the slopes on both sides come together as it shrinks, which at a kink they do not."""
     x = arrays[place]
     found, trusted = np.zeros(x.shape), np.zeros(x.shape, bool)
+    middle = weighted(op, arrays, attributes)
 
     def at(index, value):
         changed = [a.copy() if i == place else a for i, a in enumerate(arrays)]
         changed[place][index] = value
-        return scalar(op, changed, attributes)
+        return weighted(op, changed, attributes) - middle
 
-    def slope(index, h):
-        middle = x[index]
-        near = at(index, middle + h) - at(index, middle - h)
-        far = at(index, middle + 2 * h) - at(index, middle - 2 * h)
-        return (8 * near - far) / (12 * h)
+    def slopes(index, h):
+        """Fourth order, and the difference between the slopes to the right and to the left."""
+        right, left = at(index, x[index] + h), at(index, x[index] - h)
+        right2, left2 = at(index, x[index] + 2 * h), at(index, x[index] - 2 * h)
+        slope = float((8 * (right - left) - (right2 - left2)).sum()) / (12 * h)
+        noise = 1e-15 * float(np.abs(middle[right != 0]).sum()) / h
+        return slope, float(np.abs(right + left).sum()) / h, noise
 
-    size = abs(scalar(op, arrays, attributes))
-    for index in list(np.ndindex(x.shape))[:MOST_ELEMENTS]:
-        h = 1e-3 * max(abs(x[index]), 1e-2)
-        rough, fine = slope(index, h), slope(index, h / 2)
-        found[index] = fine
-        noise = 1e-15 * size / h
-        trusted[index] = np.isfinite(fine) and abs(rough - fine) <= 1e-7 * (1 + abs(fine)) + 10 * noise and noise < 1e-6
+    with np.errstate(all="ignore"):
+        for index in list(np.ndindex(x.shape))[:MOST_ELEMENTS]:
+            h = 1e-3 * max(abs(x[index]), 1e-2)
+            rough, bend, _ = slopes(index, h)
+            fine, less_bend, noise = slopes(index, h / 2)
+            steady = abs(rough - fine) <= 1e-7 * (1 + abs(fine)) + 10 * noise
+            smooth = less_bend <= 0.7 * bend + 1e-6 * (1 + abs(fine)) + 10 * noise
+            found[index] = fine
+            trusted[index] = np.isfinite(fine) and steady and smooth and noise < 1e-7 * (1 + abs(fine))
     return found, trusted
 
 

@@ -30,13 +30,20 @@ def samples(op, dtype):
 def everything_divided():
     """However small a step is, all threads get a share of it."""
     limit = threads.DIVIDE_FROM_NS
-    eager._plans.clear()
+    forget_plans()
     threads.DIVIDE_FROM_NS = 0.0
     try:
         yield
     finally:
         threads.DIVIDE_FROM_NS = limit
+        forget_plans()
+
+
+def forget_plans():
+    """Plans of single ops are kept; they would keep their division too."""
+    with eager._lock:
         eager._plans.clear()
+        eager._direct.clear()
 
 
 def reference_of(op, arrays, attributes):

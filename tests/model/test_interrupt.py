@@ -1,0 +1,84 @@
+"""Ctrl-C stops a long fit within a second; the model is usable, with the weights of the last finished step."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+PROGRAM = """
+import sys, time
+import numpy as np
+import nnfast
+from nnfast import layers
+
+def make():
+    nnfast.set_random_seed(3)
+    model = nnfast.Sequential([nnfast.Input((64,)), layers.Dense(256, "relu"), layers.Dropout(0.2), layers.Dense(10)])
+    loss = nnfast.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(nnfast.optimizers.Adam(nnfast.optimizers.schedules.ExponentialDecay(0.001, 100, 0.9)), loss)
+    return model
+
+rng = np.random.default_rng(0)
+x = rng.standard_normal((200_000, 64), "float32")
+y = rng.integers(0, 10, len(x))
+generator = sys.argv[1] == "generator"
+model = make()
+model.train_on_batch(x[:32], y[:32])
+
+def batches():
+    while True:
+        for i in range(0, 100_000, 32):
+            yield x[i : i + 32], y[i : i + 32]
+
+print("ready", flush=True)
+try:
+    if generator:
+        model.fit(batches(), steps_per_epoch=10**6, epochs=1000, verbose=0)
+    else:
+        model.fit(x, y, batch_size=32, epochs=1000, shuffle=False, verbose=0)
+    raise SystemExit("fit ended by itself")
+except KeyboardInterrupt:
+    print("stopped", time.time(), flush=True)
+
+steps = model.state.iteration - 1
+assert steps > 10, steps
+again = make()
+again.train_on_batch(x[:32], y[:32])
+per_epoch = (100_000 if generator else len(x)) // 32
+for step in range(steps):
+    i = step % per_epoch * 32
+    again.train_on_batch(x[i : i + 32], y[i : i + 32])
+assert again.state.iteration == model.state.iteration
+for a, b in zip(model.get_weights(), again.get_weights()):
+    assert a.tobytes() == b.tobytes(), f"weights differ after {steps} steps"
+assert np.isfinite(model.predict(x[:10], verbose=0)).all()
+assert len(model.fit(x[:320], y[:320], verbose=0).epoch) == 1
+print("same", steps, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+@pytest.mark.parametrize("source", ["arrays", "generator"])
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_ctrl_c(source, threads):
+    environment = {**os.environ, "NNFAST_NUM_THREADS": threads}
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, source]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().strip() == "ready", process.stderr.read()
+            time.sleep(0.6)
+            sent = time.time()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 0, err
+    stopped, same = out.splitlines()
+    assert float(stopped.split()[1]) - sent < 1.0
+    assert same.startswith("same")

@@ -1,0 +1,432 @@
+"""A saved model is the model: the same predictions, and a training that goes on to the same bits as one that ran through, with dropout,
+Adam, shuffling and a schedule; files of other kinds are refused by name."""
+
+import os
+
+import numpy as np
+import pytest
+
+import nnfast
+from nnfast import errors, layers, ops, serialization
+from nnfast.io import write_tensors
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((48, 4)).astype("float32")
+Z = RNG.standard_normal((48, 2)).astype("float32")
+Y = RNG.integers(0, 3, 48)
+schedules = nnfast.optimizers.schedules
+sparse = nnfast.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def sequential():
+    stack = [layers.Dense(8, "relu"), layers.Dropout(0.4), layers.GaussianNoise(0.1), layers.Dense(3)]
+    return nnfast.Sequential([nnfast.Input((4,)), *stack])
+
+
+def functional():
+    x = nnfast.Input((4,))
+    shared = layers.Dense(6, "tanh")
+    joined = layers.Concatenate()([shared(x), shared(x * 2.0 + 1.0), ops.mean(shared(x)[:, 1:4], axis=-1, keepdims=True)])
+    return nnfast.Model(x, layers.Dense(3)(layers.Dropout(0.3)(joined)))
+
+
+def nested():
+    inner = nnfast.Sequential([nnfast.Input((4,)), layers.Dense(6, "relu"), layers.Dropout(0.3)])
+    x = nnfast.Input((4,))
+    return nnfast.Model(x, layers.Dense(3)(layers.Concatenate()([inner(x), layers.Dropout(0.1)(x)])))
+
+
+class Net(nnfast.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.dropout, self.out = layers.Dense(6, "relu"), layers.Dropout(0.3), layers.Dense(3)
+
+    def call(self, inputs, training=False):
+        return self.out(self.dropout(self.hidden(inputs), training=training))
+
+
+MODELS = {"sequential": sequential, "functional": functional, "nested": nested, "subclass": Net}
+OPTIMIZERS = {
+    "adam": lambda: "adam",
+    "momentum": lambda: nnfast.optimizers.SGD(0.1, momentum=0.9),
+    "rmsprop": lambda: nnfast.optimizers.RMSprop(0.01, centered=True),
+    "schedule": lambda: nnfast.optimizers.AdamW(schedules.CosineDecay(0.1, 12)),
+}
+
+
+def fit(model, first, last):
+    return model.fit(X, Y, 7, epochs=last, initial_epoch=first, verbose=0).history
+
+
+def same_weights(a, b):
+    return len(a.weights) == len(b.weights) and all(
+        p.tobytes() == q.tobytes() for p, q in zip(a.get_weights(), b.get_weights(), strict=True)
+    )
+
+
+# resuming
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("kind", MODELS)
+def test_training_goes_on_with_the_same_bits(kind, optimizer, tmp_path):
+    custom = {"Net": Net}
+    nnfast.set_random_seed(5)
+    whole = MODELS[kind]()
+    whole.compile(OPTIMIZERS[optimizer](), sparse, metrics=["accuracy"])
+    fit(whole, 0, 2)
+    whole.save(tmp_path / "model.nnf")
+    expected = fit(whole, 2, 4)
+    nnfast.set_random_seed(99)  # another process, other layers made before
+    layers.Dropout(0.5)
+    loaded = nnfast.load_model(tmp_path / "model.nnf", custom_objects=custom)
+    assert loaded.state.iteration == 14
+    loaded.save(tmp_path / "again.nnf")
+    with nnfast.num_threads(1):
+        assert fit(loaded, 2, 4) == expected
+    assert same_weights(loaded, whole)
+    assert not same_weights(nnfast.load_model(tmp_path / "again.nnf", custom_objects=custom), whole)
+
+
+def test_a_file_saved_again_is_the_same(tmp_path):
+    model = functional()
+    model.compile("adam", sparse)
+    fit(model, 0, 1)
+    model.save(tmp_path / "one.nnf")
+    nnfast.load_model(tmp_path / "one.nnf").save(tmp_path / "two.nnf")
+    assert (tmp_path / "one.nnf").read_bytes() == (tmp_path / "two.nnf").read_bytes()
+
+
+def test_a_learning_rate_set_by_hand_is_kept(tmp_path):
+    model = sequential()
+    model.compile("adam", sparse)
+    model.optimizer.learning_rate = 0.25
+    model.save(tmp_path / "model.nnf")
+    assert nnfast.load_model(tmp_path / "model.nnf").optimizer.learning_rate == 0.25
+
+
+def test_frozen_layers_stay_frozen(tmp_path):
+    model = nested()
+    model.layers[0].trainable = False
+    model.compile("adam", sparse)
+    fit(model, 0, 1)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf")
+    assert [v.name for v in loaded.trainable_weights] == [v.name for v in model.trainable_weights]
+    assert fit(loaded, 1, 2) == fit(model, 1, 2)
+
+
+# what a file holds
+def two_in_two_out():
+    a, b = nnfast.Input((4,), name="a"), nnfast.Input((2,), name="b", dtype="float64")
+    h = layers.Concatenate()([layers.Dense(3)(a), ops.cast(b, "float32")])
+    return nnfast.Model([a, b], [layers.Dense(3, name="p")(h), layers.Dense(1, name="q")(h)], name="double")
+
+
+def test_several_inputs_and_outputs(tmp_path):
+    model = two_in_two_out()
+    losses = {"p": sparse, "q": nnfast.losses.Huber(0.5)}
+    model.compile("adam", losses, loss_weights={"q": 0.25}, metrics={"p": ["accuracy"], "q": [nnfast.metrics.R2Score()]})
+    data = {"a": X, "b": Z}, {"p": Y, "q": Z[:, 0]}
+    model.fit(*data, verbose=0)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf")
+    assert loaded.input_names == ["a", "b"] and loaded.output_names == ["p", "q"] and loaded.name == "double"
+    assert loaded.evaluate(*data, verbose=0, return_dict=True) == model.evaluate(*data, verbose=0, return_dict=True)
+    for one, two in zip(loaded.predict(data[0]), model.predict(data[0]), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("deferred", [False, True])
+def test_predictions_are_exact(dtype, deferred, tmp_path):
+    first = [] if deferred else [nnfast.Input((4,), dtype=dtype)]
+    model = nnfast.Sequential([*first, layers.Dense(20, "gelu", dtype=dtype), layers.Dense(3, dtype=dtype)])
+    expected = model.predict(X)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf")
+    assert not loaded.compiled and loaded.predict(X).dtype == dtype
+    np.testing.assert_array_equal(loaded.predict(X), expected)
+
+
+def test_weights_alone(tmp_path):
+    one, two = functional(), functional()
+    one.save_weights(tmp_path / "weights.nnf")
+    two.load_weights(tmp_path / "weights.nnf")
+    assert same_weights(one, two)
+    one.save(tmp_path / "model.nnf")
+    three = functional()
+    three.load_weights(tmp_path / "model.nnf")
+    assert same_weights(one, three)
+
+
+def test_adapted_normalization(tmp_path):
+    normalization = layers.Normalization()
+    normalization.adapt(X * 3 + 1)
+    model = nnfast.Sequential([nnfast.Input((4,)), normalization, layers.Dense(2)])
+    model.save(tmp_path / "model.nnf")
+    np.testing.assert_array_equal(nnfast.load_model(tmp_path / "model.nnf").predict(X), model.predict(X))
+
+
+# custom objects
+def cube(x):
+    return x * x * x
+
+
+def quartic(y_true, y_pred):
+    return ops.mean(ops.square(ops.square(y_true - y_pred)), axis=-1)
+
+
+def furthest(y_true, y_pred):
+    return ops.max(ops.abs(y_true - y_pred), axis=-1)
+
+
+class Shift(layers.Layer):
+    def __init__(self, by, **kwargs):
+        super().__init__(**kwargs)
+        self.by = by
+
+    def build(self, input_shape):
+        self.offset = self.add_weight("offset", (input_shape[-1],), initializer="zeros")
+
+    def call(self, inputs):
+        return inputs + self.offset + self.by
+
+    def get_config(self):
+        return {**super().get_config(), "by": self.by}
+
+
+CUSTOM = {"cube": cube, "quartic": quartic, "furthest": furthest, "Shift": Shift}
+
+
+def test_custom_objects(tmp_path):
+    model = nnfast.Sequential([nnfast.Input((4,)), layers.Dense(3, cube), Shift(0.5), layers.Lambda(cube)])
+    model.compile("adam", quartic, metrics=[furthest])
+    y = np.eye(3)[Y]
+    model.fit(X, y, verbose=0)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf", custom_objects=CUSTOM)
+    assert loaded.evaluate(X, y, verbose=0) == model.evaluate(X, y, verbose=0)
+    assert model.fit(X, y, verbose=0).history == loaded.fit(X, y, verbose=0).history
+    for missing in CUSTOM:
+        rest = {name: thing for name, thing in CUSTOM.items() if name != missing}
+        with pytest.raises(errors.UnknownNameError, match=rf"'{missing}'.*custom_objects"):
+            nnfast.load_model(tmp_path / "model.nnf", custom_objects=rest)
+    if "quartic" not in serialization.known_names("loss"):
+        assert nnfast.load_model(tmp_path / "model.nnf", CUSTOM, compile=False).compiled is False
+
+
+def test_a_lambda_cannot_be_saved(tmp_path):
+    model = nnfast.Sequential([nnfast.Input((4,)), layers.Lambda(lambda x: x + 1), layers.Dense(1)])
+    with pytest.raises(ValueError, match="a lambda cannot be saved; write `def`"):
+        model.save(tmp_path / "model.nnf")
+    assert os.listdir(tmp_path) == []
+
+
+class NeedsWidth(nnfast.Model):
+    def __init__(self, width):
+        super().__init__()
+        self.dense = layers.Dense(width)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+class KnowsWidth(NeedsWidth):
+    def get_config(self):
+        return {**super().get_config(), "width": self.dense.units}
+
+
+def test_subclasses_with_arguments(tmp_path):
+    model = NeedsWidth(3)
+    model.predict(X)
+    model.save(tmp_path / "model.nnf")
+    with pytest.raises(errors.NnfastError, match=r"NeedsWidth needs width.*get_config"):
+        nnfast.load_model(tmp_path / "model.nnf", custom_objects={"NeedsWidth": NeedsWidth})
+    model = KnowsWidth(3)
+    expected = model.predict(X)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf", custom_objects={"KnowsWidth": KnowsWidth})
+    np.testing.assert_array_equal(loaded.predict(X), expected)
+
+
+# every class of the registry
+LAYERS = {
+    "Dense": (lambda: layers.Dense(3, "relu", kernel_regularizer="l2", activity_regularizer="l1"), (4,)),
+    "Activation": (lambda: layers.Activation("gelu"), (4,)),
+    "ReLU": (lambda: layers.ReLU(max_value=1.0, negative_slope=0.1), (4,)),
+    "LeakyReLU": (lambda: layers.LeakyReLU(0.2), (4,)),
+    "PReLU": (lambda: layers.PReLU("ones"), (4,)),
+    "ELU": (lambda: layers.ELU(0.5), (4,)),
+    "Softmax": (lambda: layers.Softmax(), (4,)),
+    "Dropout": (lambda: layers.Dropout(0.3, noise_shape=(None, 1)), (4,)),
+    "GaussianNoise": (lambda: layers.GaussianNoise(0.2), (4,)),
+    "ActivityRegularization": (lambda: layers.ActivityRegularization(l2=0.1), (4,)),
+    "Flatten": (lambda: layers.Flatten(), (2, 2)),
+    "Reshape": (lambda: layers.Reshape((2, -1)), (4,)),
+    "Permute": (lambda: layers.Permute((2, 1)), (2, 2)),
+    "Identity": (lambda: layers.Identity(), (4,)),
+    "Normalization": (lambda: layers.Normalization(mean=[1.0, 2, 3, 4], variance=[1.0, 4, 9, 16]), (4,)),
+    "Rescaling": (lambda: layers.Rescaling(0.5, [1.0, 2, 3, 4]), (4,)),
+    "Lambda": (lambda: layers.Lambda(cube), (4,)),
+    "OpLayer": (lambda: layers.Identity(), (4,)),
+    "Sequential": (lambda: nnfast.Sequential([layers.Dense(3)]), (4,)),
+    "Model": (functional, (4,)),
+}
+MERGING = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
+
+
+def test_every_layer_is_here():
+    known = {name for name in serialization.known_names("layer") if serialization.lookup("layer", name).__module__.startswith("nnfast.")}
+    assert known - set(MERGING) == set(LAYERS)
+
+
+def check_round_trip(model, x, tmp_path):
+    model.compile("adam", "mse")
+    y = np.zeros((len(X), *model.output_shape[1:]))
+    if model.trainable_weights:
+        model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf", custom_objects={"cube": cube})
+    assert loaded.get_config() == model.get_config()
+    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+    if model.trainable_weights:
+        assert loaded.fit(x, y, verbose=0).history == model.fit(x, y, verbose=0).history
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_in_a_file(name, tmp_path):
+    make, shape = LAYERS[name]
+    x = nnfast.Input(shape)
+    layer = make()
+    check_round_trip(nnfast.Model(x, layer(-layer(x) + 1.0) if name != "Sequential" and shape == (4,) and name not in ("Dense", "Model", "Reshape") else layer(x)), X.reshape(-1, *shape), tmp_path)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MERGING)
+def test_merging_layers_in_a_file(name, tmp_path):
+    x = nnfast.Input((4,))
+    check_round_trip(nnfast.Model(x, getattr(layers, name)()([layers.Dense(4)(x), x])), X, tmp_path)
+
+
+def instances(kind, base):
+    """Every class of a kind that can be made without arguments."""
+    found = {serialization.lookup(kind, name) for name in serialization.known_names(kind)}
+    return sorted({c for c in found if isinstance(c, type) and issubclass(c, base) and not c.__name__.startswith("Function")}, key=lambda c: c.__name__)  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", instances("loss", nnfast.losses.Loss), ids=lambda c: c.__name__)
+def test_losses_in_a_file(loss, tmp_path):
+    model = nnfast.Sequential([nnfast.Input((4,)), layers.Dense(3, "sigmoid")])
+    model.compile("sgd", loss())
+    y = Y if "Sparse" in loss.__name__ else np.eye(3)[Y]
+    model.fit(X, y, verbose=0)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf")
+    assert loaded.fit(X, y, verbose=0).history == model.fit(X, y, verbose=0).history
+
+
+@pytest.mark.parametrize("optimizer", instances("optimizer", nnfast.optimizers.Optimizer), ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "rate",
+    [
+        0.01,
+        schedules.ExponentialDecay(0.1, 3, 0.5),
+        schedules.CosineDecay(0.1, 20, warmup_target=0.2, warmup_steps=4),
+        schedules.PiecewiseConstantDecay([4, 8], [0.1, 0.01, 0.001]),
+        schedules.PolynomialDecay(0.1, 20, 0.001, power=2.0),
+        schedules.InverseTimeDecay(0.1, 3, 0.5),
+    ],
+    ids=lambda r: type(r).__name__,
+)
+def test_optimizers_and_schedules_in_a_file(optimizer, rate, tmp_path):
+    model = sequential()
+    model.compile(optimizer(rate, clipnorm=1.0), sparse)
+    fit(model, 0, 1)
+    model.save(tmp_path / "model.nnf")
+    loaded = nnfast.load_model(tmp_path / "model.nnf")
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    one, two = loaded.state.tensors(loaded.weights), model.state.tensors(model.weights)
+    assert {k: v.tobytes() for k, v in one.items()} == {k: v.tobytes() for k, v in two.items()}
+    assert fit(loaded, 1, 2) == fit(model, 1, 2)
+
+
+# wrong files
+@pytest.fixture
+def saved(tmp_path):
+    model = sequential()
+    model.compile("adam", sparse)
+    fit(model, 0, 1)
+    model.save(tmp_path / "model.nnf")
+    return tmp_path / "model.nnf"
+
+
+def test_every_flipped_byte_is_noticed(saved):
+    data = saved.read_bytes()
+    for place in [0, 3, 8, 20, len(data) // 3, len(data) // 2, len(data) - 1]:
+        broken = bytearray(data)
+        broken[place] ^= 0x10
+        saved.write_bytes(broken)
+        with pytest.raises(errors.ModelFileError, match=r"model\.nnf"):
+            nnfast.load_model(saved)
+
+
+@pytest.mark.parametrize("part", [0, 7, 100, 0.5, 0.99])
+def test_a_file_that_was_cut_off(saved, part):
+    data = saved.read_bytes()
+    saved.write_bytes(data[: part if isinstance(part, int) else int(len(data) * part)])
+    with pytest.raises(errors.ModelFileError, match=r"model\.nnf"):
+        nnfast.load_model(saved)
+
+
+def test_foreign_files(tmp_path):
+    from safetensors.numpy import save_file
+
+    path = tmp_path / "foreign"
+    for content in (b"\x89HDF\r\n\x1a\n" + bytes(100), b"PK\x03\x04" + bytes(100), b"{}", b"\x80\x04K\x01."):
+        path.write_bytes(content)
+        with pytest.raises(errors.ModelFileError, match="foreign: not a model file"):
+            nnfast.load_model(path)
+    save_file({"a": np.zeros(3)}, path)
+    with pytest.raises(errors.ModelFileError, match="nnfast did not write"):
+        nnfast.load_model(path)
+    np.savez(path.with_suffix(".npz"), a=np.zeros(2))
+    with pytest.raises(errors.ModelFileError, match="not a model file"):
+        nnfast.load_model(path.with_suffix(".npz"))
+    with pytest.raises(OSError):
+        nnfast.load_model(tmp_path)  # a folder
+
+
+def test_files_for_other_models(tmp_path):
+    narrow = nnfast.Sequential([nnfast.Input((4,)), layers.Dense(2)])
+    wide = nnfast.Sequential([nnfast.Input((4,)), layers.Dense(3)])
+    deep = nnfast.Sequential([nnfast.Input((4,)), layers.Dense(2), layers.Dense(2)])
+    narrow.save_weights(tmp_path / "w.nnf")
+    before = wide.get_weights()
+    with pytest.raises(errors.ModelFileError, match=r"weight 0 has shape \[4, 2\].*\[4, 3\].*another model"):
+        wide.load_weights(tmp_path / "w.nnf")
+    np.testing.assert_array_equal(wide.get_weights()[0], before[0])
+    with pytest.raises(errors.ModelFileError, match="has 2 weights.* has 4.*another model"):
+        deep.load_weights(tmp_path / "w.nnf")
+    with pytest.raises(errors.ModelFileError, match=r"load_weights"):
+        nnfast.load_model(tmp_path / "w.nnf")
+    write_tensors(tmp_path / "other.nnf", {}, {"kind": "dataset"})
+    with pytest.raises(errors.ModelFileError, match="holds 'dataset'"):
+        wide.load_weights(tmp_path / "other.nnf")
+
+
+def test_nothing_is_left_behind_where_saving_fails(tmp_path, monkeypatch):
+    model = sequential()
+    model.save(tmp_path / "model.nnf")
+    old = (tmp_path / "model.nnf").read_bytes()
+    model.set_weights([2 * w for w in model.get_weights()])
+
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="no space"):
+        model.save(tmp_path / "model.nnf")
+    assert os.listdir(tmp_path) == ["model.nnf"] and (tmp_path / "model.nnf").read_bytes() == old
+
+
+def test_a_model_that_is_not_built_cannot_be_saved(tmp_path):
+    with pytest.raises(errors.NnfastError, match="not built yet: give it an Input"):
+        nnfast.Sequential([layers.Dense(3)]).save(tmp_path / "model.nnf")
