@@ -189,7 +189,7 @@ class Model(Structure):
         """Build a model whose inputs are not known before it sees data: an array, or a list or dictionary of arrays."""
         if self.inputs is None:
             names = self.input_names_for(x)
-            self._connect(as_row_list(x, names, "x"), names, isinstance(x, dict))
+            self._connect(as_row_list(x, names, "x"), names, isinstance(x, dict) and self._is_several(x))
 
     def prepare_training(self, source: ArraySource | BatchSource) -> None:
         """Build what is not built yet, and let the losses look at the targets."""

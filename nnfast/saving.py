@@ -14,7 +14,6 @@ import numpy as np
 from nnfast import serialization
 from nnfast.errors import ModelFileError, NnfastError, UnknownNameError
 from nnfast.io import read_tensors, write_tensors
-from nnfast.layers.base import recorded_streams
 from nnfast.layers.symbol import Symbol, flat
 
 PathLike = str | os.PathLike[str]
@@ -31,7 +30,6 @@ def save_model(model: Any, path: PathLike) -> None:
         "weights": [v.name for v in model.weights],
         "inputs": [{"shape": list(s.shape[1:]), "dtype": s.dtype, "name": s.name} for s in model.inputs or []],
         "takes_dict": model.takes_dict,
-        "streams": _streams(model),
     }
     if model.compiled:
         metadata["compile"] = _compile_config(model)
@@ -63,7 +61,7 @@ def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = No
             f"{filepath}: holds {metadata.get('kind')!r}, expected a model; read weights with model.load_weights(path)"
         )
     custom = dict(custom_objects or {})
-    with serialization.custom_objects(custom), recorded_streams(metadata["streams"]):
+    with serialization.custom_objects(custom):
         try:
             model = serialization.deserialize("layer", metadata["model"])
             if model.inputs is None and metadata["inputs"]:
@@ -77,19 +75,6 @@ def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = No
                 f"{filepath}: {error}. Give what is your own to load_model(path, custom_objects={{'name': object}})"
             ) from None
     return model
-
-
-def _streams(model: Any) -> dict[str, list[int]]:
-    """The random streams of the layers by name, those of inner models too."""
-    found: dict[str, list[int]] = {}
-    waiting, seen = [model], set()
-    while waiting:
-        layer = waiting.pop(0)
-        if layer not in seen:
-            seen.add(layer)
-            found.setdefault(layer.name, []).extend(layer.streams)
-            waiting = [*layer.layers, *waiting]
-    return {name: streams for name, streams in found.items() if streams}
 
 
 def _weight_tensors(model: Any) -> dict[str, np.ndarray]:

@@ -79,7 +79,7 @@ class Sequential(Model):
         return [symbol.name for symbol in self.outputs] or [self._stack[-1].name if self._stack else "y"]
 
     def _is_several(self, x: Any) -> bool:
-        return False  # a list is one array for the one input
+        return False  # a list is one array for the one input, a dictionary has one entry
 
     def get_config(self) -> dict[str, Any]:
         known = self._first if self._first is not None else self.inputs[0] if self.inputs else None

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _registry: dict[str, dict[str, Any]] = {}
 _names: dict[Any, str] = {}
+_streams: ContextVar[Iterator[int]] = ContextVar("nnfast_recorded_streams", default=iter(()))
 _custom: ContextVar[Mapping[str, Any] | None] = ContextVar("nnfast_custom_objects", default=None)
 
 
@@ -126,7 +127,9 @@ def serialize(target: Any) -> Any:
     if isinstance(target, Mapping):
         return {str(key): serialize(item) for key, item in target.items()}
     if hasattr(target, "get_config") and not inspect.isclass(target):
-        return {"class_name": name_of(type(target)), "config": serialize(target.get_config())}
+        entry = {"class_name": name_of(type(target)), "config": serialize(target.get_config())}
+        streams = target.all_streams() if hasattr(target, "all_streams") else []
+        return {**entry, "streams": streams} if streams else entry
     if callable(target):
         return name_of(target)
     raise TypeError(
@@ -143,7 +146,16 @@ def deserialize(kind: str, data: Any) -> Any:
     target = lookup(kind, str(data["class_name"]))
     config = dict(data.get("config") or {})
     build = getattr(target, "from_config", None)
-    return build(config) if build is not None else target(**config)
+    token = _streams.set(iter(data.get("streams", ())))
+    try:
+        return build(config) if build is not None else target(**config)
+    finally:
+        _streams.reset(token)
+
+
+def recorded_streams() -> Iterator[int]:
+    """The random streams that the layer now being rebuilt, and those inside it, had when it was serialized."""
+    return _streams.get()
 
 
 def get(kind: str, identifier: Any) -> Any:

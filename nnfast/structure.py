@@ -144,8 +144,8 @@ class Structure(Layer):
         return [f"x_{i}" for i in range(len(x))] if self._is_several(x) else ["x"]
 
     def _is_several(self, x: Any) -> bool:
-        """Does a list of data hold one array per input, and not the rows of one?"""
-        return isinstance(x, list | tuple) and len(x) > 1 and all(hasattr(item, "shape") for item in x)
+        """Does a list or dictionary of data hold one array per input, and not the rows of one?"""
+        return isinstance(x, dict) or isinstance(x, list | tuple) and len(x) > 1 and all(hasattr(item, "shape") for item in x)
 
     def pack_inputs(self, items: Sequence[Any]) -> Any:
         """One item per input, in the form in which `call` takes them."""

@@ -126,8 +126,14 @@ def is_batch_source(x: Any) -> bool:
     if isinstance(x, dict | str) or is_array_like(x):
         return False
     if isinstance(x, list | tuple):
-        return len(x) > 0 and all(isinstance(item, tuple) and len(item) > 0 and is_array_like(item[0]) for item in x)
+        return len(x) > 0 and all(isinstance(item, tuple) and len(item) > 0 and _is_data(item[0]) for item in x)
     return isinstance(x, Iterable) or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def _is_data(x: Any) -> bool:
+    """One array, or a dictionary or list of arrays."""
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, list | tuple) else [x]
+    return len(parts) > 0 and all(is_array_like(part) for part in parts)
 
 
 def make_source(

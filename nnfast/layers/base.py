@@ -9,8 +9,6 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -24,17 +22,6 @@ from nnfast.random import next_stream
 from nnfast.variable import Variable
 
 _named: Counter[str] = Counter()
-_recorded: ContextVar[dict[str, list[int]] | None] = ContextVar("nnfast_recorded_streams", default=None)
-
-
-@contextmanager
-def recorded_streams(streams: dict[str, list[int]]) -> Iterator[None]:
-    """Inside this block, layers of these names get these random streams, one after the other."""
-    token = _recorded.set({name: list(numbers) for name, numbers in streams.items()})
-    try:
-        yield
-    finally:
-        _recorded.reset(token)
 
 
 def unique_name(stem: str) -> str:
@@ -80,6 +67,7 @@ class Layer:
         self._dtype = None if dtype is None else str(np.dtype(dtype))
         self.trainable = trainable
         self.streams: list[int] = []  # what seed_stream gave
+        self._recorded = serialization.recorded_streams()
         self.built = False
         self.input_shape: Any = None
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -154,9 +142,13 @@ class Layer:
 
     def seed_stream(self) -> int:
         """The number of the next random stream, for ops.dropout and the like; a layer from a model file gets the numbers it had."""
-        recorded = (_recorded.get() or {}).get(self.name)
-        self.streams.append(recorded.pop(0) if recorded else next_stream())
+        recorded = next(self._recorded, None)
+        self.streams.append(next_stream() if recorded is None else recorded)
         return self.streams[-1]
+
+    def all_streams(self) -> list[int]:
+        """The random streams of this layer and of those inside, in the order in which they were asked for."""
+        return sorted({*self.streams, *(stream for layer in self.layers for stream in layer.all_streams())})
 
     # What users read
     @property

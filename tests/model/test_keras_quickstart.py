@@ -72,7 +72,7 @@ def test_layers_and_weights_by_name():
         ],
         name="small",
     )
-    model.compile("adam", "binary_crossentropy", ["accuracy", keras.metrics.AUC(name="auc")])
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy", keras.metrics.AUC(name="auc")])
     model.fit(X, Y == 0, epochs=1, verbose=0)
     assert set(model.history.history) == {"loss", "accuracy", "auc"}
     assert model.get_layer("out").kernel.shape == (8, 1)
