@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nnfast.cli.bench import ABSOLUTE, RELATIVE, make_cases
+from nnfast.cli.bench import ABSOLUTE, RELATIVE
+from nnfast.cli.cases import make_cases
 
 CASES = make_cases(quick=False)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from nnfast import ops, passes
 from nnfast.config import get_num_threads
-from nnfast.errors import ShapeError
+from nnfast.errors import DtypeError, ShapeError
 from nnfast.graph.ir import FLOATS, Graph, Value
 from nnfast.graph.trace import is_variable, tracing
 from nnfast.passes.autodiff import gradients
@@ -74,6 +74,10 @@ class GradientFunction:
                 if variables is None
                 else [graph.variable(v) for v in variables]
             )
+            if variables is None and not wrt:
+                raise DtypeError(
+                    "value_and_grad: none of the arguments is float32 or float64: nothing to differentiate"
+                )
             graph.outputs += gradients(graph.outputs[0], wrt)
         return build(passes.run(graph, forward=False), threads=get_num_threads())
 

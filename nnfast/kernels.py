@@ -12,10 +12,8 @@ import numpy as np
 
 from nnfast import ops
 from nnfast.errors import DtypeError, ShapeError, unknown_name
-from nnfast.graph import trace
-from nnfast.graph.ir import Graph
 from nnfast.ops.registry import OPS
-from nnfast.plan.eager import compute, converted
+from nnfast.plan.eager import compute
 
 ELEMENTWISE = tuple(name for name, op in OPS.items() if op.function is not None)
 
@@ -37,24 +35,13 @@ def _apply(name: str, operands: tuple[Any, ...], attributes: dict[str, Any], out
     """The op of this name on arrays; the result is computed in `out` where it is given and does not overlap an operand."""
     if out is None:
         return compute(OPS[name], operands, attributes)
-    if (
-        isinstance(out, np.ndarray)
-        and out.flags.c_contiguous
-        and not any(np.may_share_memory(out, x) for x in operands if isinstance(x, np.ndarray))
-    ):
-        shape, dtype = _spec(name, operands, attributes)
-        _check_out(name, out, shape, dtype)
-        return compute(OPS[name], operands, attributes, out)
+    direct = isinstance(out, np.ndarray) and out.flags.c_contiguous and out.flags.writeable
+    if direct and not any(np.may_share_memory(out, x) for x in operands if isinstance(x, np.ndarray)):
+        try:
+            return compute(OPS[name], operands, attributes, out)
+        except (ShapeError, DtypeError) as error:
+            raise type(error)(f"{name}: {error}") from None
     return _give(compute(OPS[name], operands, attributes), out, name)
-
-
-def _spec(name: str, operands: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[tuple[int, ...], str]:
-    """Shape and dtype of the result, by the op's own rule."""
-    graph = Graph()
-    arrays = converted(OPS[name], operands)
-    values = [graph.input(a.shape, str(a.dtype)) for a in arrays]
-    result = trace.add(graph, OPS[name], values, attributes)[0]
-    return result.shape, result.dtype
 
 
 def _give(result: np.ndarray, out: np.ndarray | None, name: str) -> np.ndarray:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from nnfast import serialization
-from nnfast.data import ArraySource, BatchSource, as_row_list
-from nnfast.errors import NnfastError
+from nnfast.data import ArraySource, BatchSource, as_row_list, check_batch_size
+from nnfast.errors import DataError, NnfastError
 from nnfast.structure import Structure
 from nnfast.summary import PlanReport, report, summary
 from nnfast.training import loop
-from nnfast.training.compiled import Compiled, PredictPlans, check_targets, need_compiled, signature_of
+from nnfast.training.compiled import Compiled, PredictPlans, check_targets, input_specs, need_compiled, signature_of
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Step
 
@@ -169,6 +169,8 @@ class Model(Structure):
         from nnfast.training.loop import _with_class_weight
         from nnfast.training.phase import Phase, Totals
 
+        if y is None:
+            raise DataError(f"{kind}_on_batch: y is missing; give the targets of the batch")
         self.connect_to(x)
         source = ArraySource(x, y, sample_weight, input_names=self.input_names, target_names=self.output_names)
         source = _with_class_weight(source, class_weight)
@@ -202,6 +204,7 @@ class Model(Structure):
         compiled = need_compiled(self._compiled, "training")
         if isinstance(source, ArraySource):
             self.connect_to(source.arrays[: source.inputs] if source.inputs > 1 else source.arrays[0])
+            input_specs(self, source.arrays[: source.inputs])
             check_targets(compiled, source.arrays)
 
     def train_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
@@ -244,23 +247,32 @@ class Model(Structure):
                 f"model {self.name}: give it an Input, or call it on data once, before asking for its plan"
             )
         kind = kind or ("train" if self.compiled else "predict")
+        if kind not in ("train", "test", "predict"):
+            raise NnfastError(f"plan(kind={kind!r}): expected 'train', 'test' or 'predict'")
+        check_batch_size(batch_size)
         specs = tuple((tuple(shape[1:]), dtype) for shape, dtype in self.input_specs)
         if kind == "predict":
             return report(self._predict.plan(Signature(batch_size, specs)))  # type: ignore[arg-type]
         compiled = need_compiled(self._compiled, "plan")
-        ys = []
+        known = compiled.targets
+        ys = compiled.target_specs or self._likely_targets()
+        try:
+            step = compiled.step(kind, Signature(batch_size, specs, ys))  # type: ignore[arg-type]
+        finally:
+            if known is None:  # the shapes of the targets were a guess
+                compiled.targets, compiled.target_specs = None, ()
+        return report(step.plan)
+
+    def _likely_targets(self) -> tuple[Any, ...]:
+        """Specs of the targets before any data: labels for a sparse loss, else like the outputs."""
+        loss = need_compiled(self._compiled, "plan").settings["loss"]
+        found = []
         for i, (shape, dtype) in enumerate(self.output_specs):
-            loss = compiled.settings["loss"]
-            own = (
-                loss[i]
-                if isinstance(loss, list)
-                else loss.get(self.output_names[i])
-                if isinstance(loss, dict)
-                else loss
-            )
+            own = loss.get(self.output_names[i]) if isinstance(loss, dict) else loss
+            own = own[i] if isinstance(own, list | tuple) else own
             sparse = "sparse" in str(getattr(own, "name", own))
-            ys.append((tuple(shape[1:-1]), "int32") if sparse else (tuple(shape[1:]), dtype))
-        return report(compiled.step(kind, Signature(batch_size, specs, tuple(ys))).plan)  # type: ignore[arg-type]
+            found.append((tuple(shape[1:-1]), "int32") if sparse else (tuple(shape[1:]), dtype))
+        return tuple(found)
 
     # Files
     def save(self, filepath: str | os.PathLike[str]) -> None:

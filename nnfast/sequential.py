@@ -22,9 +22,17 @@ class Sequential(Model):
     """
 
     def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        if not isinstance(trainable, bool):
+            raise TypeError(
+                f"Sequential(trainable={trainable!r}): expected True or False; layers go into one list, as in Sequential([Dense(8), Dense(1)])"
+            )
         super().__init__(name=name, trainable=trainable)
         self._stack: list[Layer] = []
         self._first: Symbol | None = None
+        if layers is not None and not isinstance(layers, list | tuple):
+            raise TypeError(
+                f"Sequential(layers={layers!r}): expected a list of layers, as in Sequential([Dense(8), Dense(1)])"
+            )
         for layer in layers or []:
             self.add(layer)
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 _registry: dict[str, dict[str, Any]] = {}
 _names: dict[Any, str] = {}
-_streams: ContextVar[Iterator[int]] = ContextVar("nnfast_recorded_streams", default=iter(()))
+_streams: ContextVar[Iterator[int] | None] = ContextVar("nnfast_recorded_streams", default=None)
 _custom: ContextVar[Mapping[str, Any] | None] = ContextVar("nnfast_custom_objects", default=None)
 
 
@@ -155,7 +155,7 @@ def deserialize(kind: str, data: Any) -> Any:
 
 def recorded_streams() -> Iterator[int]:
     """The random streams that the layer now being rebuilt, and those inside it, had when it was serialized."""
-    return _streams.get()
+    return _streams.get() or iter(())
 
 
 def get(kind: str, identifier: Any) -> Any:

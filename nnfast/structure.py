@@ -28,8 +28,10 @@ def Input(
     """
     if isinstance(shape, int):
         shape = (shape,)
-    if any(extent is None or extent < 1 for extent in shape):
-        raise NnfastError(f"Input(shape={tuple(shape)}): expected positive sizes; the batch is not part of the shape")
+    if isinstance(shape, str) or any(not isinstance(extent, int | np.integer) or extent < 1 for extent in shape):
+        raise NnfastError(
+            f"Input(shape={tuple(shape)}): expected positive integers; the batch is not part of the shape"
+        )
     return Symbol(
         (None, *(int(extent or 0) for extent in shape)),
         _input_dtype(dtype),
@@ -145,7 +147,9 @@ class Structure(Layer):
 
     def _is_several(self, x: Any) -> bool:
         """Does a list or dictionary of data hold one array per input, and not the rows of one?"""
-        return isinstance(x, dict) or isinstance(x, list | tuple) and len(x) > 1 and all(hasattr(item, "shape") for item in x)
+        return isinstance(x, dict) or (
+            isinstance(x, list | tuple) and len(x) > 1 and all(hasattr(item, "shape") for item in x)
+        )
 
     def pack_inputs(self, items: Sequence[Any]) -> Any:
         """One item per input, in the form in which `call` takes them."""
@@ -189,6 +193,8 @@ class Structure(Layer):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or place."""
         if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise NnfastError(f"get_layer(index={index}): model {self.name} has {len(self.layers)} layers")
             return self.layers[index]
         for layer in self.layers:
             if layer.name == name:

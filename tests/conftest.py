@@ -19,7 +19,9 @@ hypothesis.settings.load_profile("nnfast")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew in place of comparing with it")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write tests/golden anew in place of comparing with it"
+    )
 
 
 @pytest.fixture(autouse=True)

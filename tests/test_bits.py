@@ -67,7 +67,7 @@ json.dump({"level": runtime.level(), "hashes": found}, sys.stdout)
 def test_levels(level):
     """A process per level, forced by NNFAST_ISA, trains to the committed hashes."""
     folder = Path(__file__).parent
-    environment = {**os.environ, "NNFAST_ISA": level, "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)])}
+    environment = {**os.environ, "NNFAST_ISA": level, "PYTHONPATH": str(folder)}
     done = subprocess.run(
         [sys.executable, "-c", LEVEL_SCRIPT], env=environment, capture_output=True, text=True, timeout=200, check=False
     )
@@ -115,7 +115,9 @@ def test_repeated(name):
     assert models.fingerprint(model) != trained(name, epochs=1)
 
 
-@pytest.mark.parametrize("name", ["classifier", "two_inputs"])  # the loss of the other is a local function, not to be saved
+@pytest.mark.parametrize(
+    "name", ["classifier", "two_inputs"]
+)  # the loss of the other is a local function, not to be saved
 def test_stop_and_resume(name, tmp_path):
     """Saved in the middle, loaded, and trained on with another number of threads."""
     wanted = trained(name, epochs=2)
@@ -156,13 +158,32 @@ def _one(model, x, i):
 
 def test_rows_of_a_large_product():
     """Batches on both sides of each border at which the product kernel changes its way, sums longer than a chunk."""
-    model = nnfast.Sequential([nnfast.Input((700,)), nnfast.layers.Dense(90, activation="relu"), nnfast.layers.Dense(40)])
+    model = nnfast.Sequential(
+        [nnfast.Input((700,)), nnfast.layers.Dense(90, activation="relu"), nnfast.layers.Dense(40)]
+    )
     x = np.random.default_rng(0).standard_normal((150, 700)).astype(np.float32)
     wanted = np.concatenate([model.predict_on_batch(x[i : i + 1]) for i in range(150)])
     for size in (2, 3, 5, 6, 7, 13, 14, 15, 28, 63, 64, 65, 128, 150):
         for threads in (1, 2, 3):
             with nnfast.num_threads(threads):
                 assert model.predict(x, batch_size=size, verbose=0).tobytes() == wanted.tobytes(), (size, threads)
+
+
+def test_rows_of_products_with_computed_matrices():
+    """A matrix that is no weight is packed, or not, as the number of rows advises."""
+
+    class Squared(nnfast.layers.Layer):
+        def build(self, input_shape):
+            self.kernel = self.add_weight("kernel", (input_shape[-1], 21), layout="row")
+
+        def call(self, inputs):
+            return inputs @ (self.kernel * self.kernel) + inputs @ nnfast.ops.tanh(self.kernel)
+
+    model = nnfast.Sequential([nnfast.Input((600,)), Squared()])
+    x = np.random.default_rng(0).standard_normal((40, 600)).astype(np.float32)
+    wanted = np.concatenate([model.predict_on_batch(x[i : i + 1]) for i in range(40)])
+    for size in (2, 7, 8, 9, 16, 40):
+        assert model.predict(x, batch_size=size, verbose=0).tobytes() == wanted.tobytes(), size
 
 
 class FloatState(ctypes.Structure):
@@ -174,7 +195,9 @@ class FloatState(ctypes.Structure):
 FLUSH = 0x8040  # flush to zero, denormals are zero
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc", reason="writes the MXCSR register")
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc", reason="writes the MXCSR register"
+)
 def test_denormals_are_kept_whatever_the_caller_did():
     """Other libraries switch denormals off for a thread; results do not change."""
     x = np.full(1000, 1e-40, np.float32)

@@ -62,7 +62,8 @@ print(json.dumps(found))
 
 
 @pytest.mark.skipif(
-    shutil.which("gcc") is None or platform.libc_ver()[0] != "glibc", reason="counts by a library made with gcc for glibc"
+    shutil.which("gcc") is None or platform.libc_ver()[0] != "glibc",
+    reason="counts by a library made with gcc for glibc",
 )
 def test_no_allocation_in_a_steady_step(tmp_path):
     """As many allocations in a run of 1000 (training) or 10,000 (test) batches as in one of 10: none of them is made per batch."""
@@ -225,7 +226,7 @@ def test_ops_from_many_threads():
 
 
 def test_one_model_in_two_threads_is_refused():
-    model, data, batch = models.classifier()
+    model, data, _ = models.classifier()
     x, y, _ = models.parts(model, data)
     refused = []
 
@@ -240,12 +241,14 @@ def test_one_model_in_two_threads_is_refused():
         worker.start()
         worker.join(30)
 
-    model.fit(x, y, batch_size=96, epochs=1, verbose=0, callbacks=[nnfast.callbacks.LambdaCallback(on_train_batch_end=again)])
+    model.fit(
+        x, y, batch_size=96, epochs=1, verbose=0, callbacks=[nnfast.callbacks.LambdaCallback(on_train_batch_end=again)]
+    )
     assert refused and "being trained" in refused[0]
 
 
 def run_script(script, timeout=60, **options):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     return subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script], env=environment, capture_output=True, text=True,
         timeout=timeout, check=False, **options,
@@ -299,8 +302,10 @@ except KeyboardInterrupt:
 
 
 def test_ctrl_c_stops_within_a_second():
-    environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
-    with subprocess.Popen([sys.executable, "-c", INTERRUPT], env=environment, stdout=subprocess.PIPE, text=True) as process:
+    environment = dict(os.environ)
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPT], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "training\n"
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
@@ -327,7 +332,9 @@ def test_memory_that_cannot_be_had():
 
 
 def test_no_thread_is_started_by_the_import():
-    done = run_script("import nnfast, os; print(len(os.listdir('/proc/self/task')))" if sys.platform == "linux" else "print(1)")
+    done = run_script(
+        "import nnfast, os; print(len(os.listdir('/proc/self/task')))" if sys.platform == "linux" else "print(1)"
+    )
     if sys.platform == "linux":
         base = run_script("import numpy, os; print(len(os.listdir('/proc/self/task')))")
         assert done.stdout == base.stdout

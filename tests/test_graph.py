@@ -111,9 +111,13 @@ def test_printer_shows_attributes_constants_layouts_and_fused_parts():
         models.train_step("classifier")
     text = show(seen[-1][1])
     assert "/panel" in text and "body=[add relu]" in text and "rate=0.25" in text
-    assert len(text.splitlines()) == sum(
-        len(part) for part in (seen[-1][1].inputs, seen[-1][1].variables, seen[-1][1].nodes, seen[-1][1].updates)
-    ) + 1
+    assert (
+        len(text.splitlines())
+        == sum(
+            len(part) for part in (seen[-1][1].inputs, seen[-1][1].variables, seen[-1][1].nodes, seen[-1][1].updates)
+        )
+        + 1
+    )
 
 
 def test_equal_small_constants_are_one_value():

@@ -95,14 +95,44 @@ def test_gradients_lie_in_the_order_of_their_weights():
     assert [step.kernel for step in plan.steps if step.kind == "update"] == ["adam"]
 
 
-def test_padding_of_weights_stays_zero():
-    """Panels are padded to 16 columns; a training leaves the padding zero, or products would read rubbish."""
-    model = models.train("classifier")
-    for variable in model.weights:
+def check_padding(variables):
+    """Panels are padded to 16 columns; the padding is zero."""
+    for variable in variables:
         if variable.layout == "panel":
             rows, columns = variable.shape
             wide = variable.storage.reshape(-1, rows, 16).transpose(1, 0, 2).reshape(rows, -1)
             assert not wide[:, columns:].any(), variable.name
+
+
+def test_padding_of_weights_stays_zero():
+    """A training leaves the padding of weights and optimizer slots as it was."""
+    for name in models.MODELS:
+        model = models.train(name)
+        check_padding(model.weights)
+        check_padding([slot for slots in model.state.slots.values() for slot in slots.values()])
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        lambda w: nnfast.ops.sum(nnfast.ops.sin(w)), lambda w: nnfast.ops.sum(nnfast.ops.sigmoid(w)),
+        lambda w: nnfast.ops.sum(nnfast.ops.exp(w)), lambda w: nnfast.ops.sum(w), lambda w: nnfast.ops.sum(w / (w + 2.0)),
+        lambda w: nnfast.ops.sum(nnfast.ops.softplus(w) * w),
+    ],
+    ids=["sin", "sigmoid", "exp", "identity", "quotient", "softplus"],
+)  # fmt: skip
+def test_padding_stays_zero_where_a_gradient_at_zero_is_not(penalty):
+    """Penalties whose slope at 0 is not 0: their part of the gradient must not reach the padding."""
+    nnfast.set_random_seed(0)
+    model = nnfast.Sequential([nnfast.Input((5,)), nnfast.layers.Dense(7, kernel_regularizer=penalty)])
+    model.compile("adam", "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.random((8, 5)).astype(np.float32), rng.random((8, 7)).astype(np.float32)
+    for without in ((), ["fuse_elementwise"], nnfast.passes.names()):
+        model.compile("adam", "mse", without=without)
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+        check_padding(model.weights)
+        check_padding([slot for slots in model.state.slots.values() for slot in slots.values()])
 
 
 def test_threads_only_where_they_pay():
@@ -169,7 +199,10 @@ def test_one_plan_per_batch_shape_from_a_cache():
 
 def test_outputs_that_share_memory():
     """The same value twice, a constant, an input and a view of it as outputs of one plan."""
-    graph = graph_of(lambda x: (lambda e: (e, e, x, nnfast.ops.reshape(x, (2, 2)), nnfast.ops.full((2,), 7.0)))(nnfast.ops.exp(x)), (4,))
+    graph = graph_of(
+        lambda x: (lambda e: (e, e, x, nnfast.ops.reshape(x, (2, 2)), nnfast.ops.full((2,), 7.0)))(nnfast.ops.exp(x)),
+        (4,),
+    )
     x = np.arange(4, dtype=np.float32)
     first, second, same, view, seven = build(nnfast.passes.run(graph, forward=False), threads=1).call([x])
     assert first.tobytes() == second.tobytes() == nnfast.ops.exp(x).tobytes()

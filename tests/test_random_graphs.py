@@ -73,7 +73,11 @@ def move(draw, x, pool):
         return x[begin :: draw(st.sampled_from([1, 2, -1]))]
     if name == "concatenate" and x.ndim:
         axis = number(draw, x.ndim)
-        partners = [y for y in pool if y.ndim == x.ndim and y.shape[:axis] + y.shape[axis + 1 :] == x.shape[:axis] + x.shape[axis + 1 :]]
+        partners = [
+            y
+            for y in pool
+            if y.ndim == x.ndim and y.shape[:axis] + y.shape[axis + 1 :] == x.shape[:axis] + x.shape[axis + 1 :]
+        ]
         return ops.concatenate([x, partners[number(draw, len(partners))]], axis)
     if name == "broadcast" and x.ndim < 4:
         return ops.broadcast_to(x, (draw(st.integers(1, 3)), *x.shape))
@@ -127,6 +131,7 @@ def finite_reference(graph, feeds):
         return reference.run(graph, feeds)[0]
 
 
+@settings(max_examples=150)
 @given(random_graphs(dtype="float64"))
 def test_plan_and_reference(made):
     """In float64, so that what is compared is the graph and not the conditioning. Comparisons and steps are continuous nowhere, so a
@@ -139,6 +144,7 @@ def test_plan_and_reference(made):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
+@settings(max_examples=150)
 @given(random_graphs())
 def test_passes_threads_and_levels_change_no_bit(made):
     graph, feeds = made
@@ -153,6 +159,7 @@ def test_passes_threads_and_levels_change_no_bit(made):
             assert checks_ops.same_bits(a, b)
 
 
+@settings(max_examples=150)
 @given(random_graphs())
 def test_memory_and_barriers(made):
     graph, feeds = made
@@ -197,4 +204,6 @@ def test_gradients(made):
     h = 1e-3
     slope = (8 * (at(h) - at(-h)) - (at(2 * h) - at(-2 * h))) / (12 * h)
     own = sum(float((g * d).sum()) for g, d in zip(found, directions, strict=True))
-    assert abs(own - slope) <= 1e-6 * (1 + abs(slope) + sum(float(np.abs(g * d).sum()) for g, d in zip(found, directions, strict=True)))
+    assert abs(own - slope) <= 1e-6 * (
+        1 + abs(slope) + sum(float(np.abs(g * d).sum()) for g, d in zip(found, directions, strict=True))
+    )

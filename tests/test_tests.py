@@ -96,7 +96,9 @@ def test_kinks_are_seen_as_such():
 # Values
 def off(result, units, at):
     """One element moved by so many units of the type's rounding, relative to its size."""
-    result.flat[at] += units * np.finfo(result.dtype).eps * max(abs(float(result.flat[at])), float(np.finfo(result.dtype).tiny))
+    result.flat[at] += (
+        units * np.finfo(result.dtype).eps * max(abs(float(result.flat[at])), float(np.finfo(result.dtype).tiny))
+    )
     return result
 
 
@@ -112,7 +114,9 @@ def test_a_wrong_lane_is_caught(name):
     assert ordinary.flat[at] > 0, f"{name}: its samples have no finite result but zero"
     units = 2 * (TOLERANCES[op.tolerance] + 3)
     if op.tolerance in ("sum", "product", "update", "gradient"):  # relative to what goes in, which may be larger
-        largest_of_all = max(float(np.abs(a[np.isfinite(a)]).max(initial=0)) for a in (*arrays, wanted) if a.dtype.kind == "f")
+        largest_of_all = max(
+            float(np.abs(a[np.isfinite(a)]).max(initial=0)) for a in (*arrays, wanted) if a.dtype.kind == "f"
+        )
         units *= 1 + largest_of_all / float(ordinary.flat[at])
     for harm in (
         lambda y, **_: off(y, units, at),
@@ -280,7 +284,11 @@ def test_values_on_top_of_each_other_are_caught():
     caught = 0
     for node in made:
         for value in node.inputs:
-            if value.kind != "node" or value.node.op.view or value not in {v for later in made[made.index(node) + 1 :] for v in later.inputs}:
+            if (
+                value.kind != "node"
+                or value.node.op.view
+                or value not in {v for later in made[made.index(node) + 1 :] for v in later.inputs}
+            ):
                 continue
             own = places[node.output]
             places[node.output] = places[value]
@@ -319,7 +327,11 @@ def test_a_pass_that_changes_a_number_is_caught():
     from nnfast.passes.rewrite import rewrite
 
     def wrong(new, node, inputs):
-        return [call("scale", inputs[0], factor=node.attributes["factor"] * (1 + 1e-9))] if node.op.name == "scale" else None
+        return (
+            [call("scale", inputs[0], factor=node.attributes["factor"] * (1 + 1e-9))]
+            if node.op.name == "scale"
+            else None
+        )
 
     module.compare(whole, rewrite(whole, lambda *_: None), feeds, 1e-12)
     with pytest.raises(AssertionError):
@@ -328,13 +340,22 @@ def test_a_pass_that_changes_a_number_is_caught():
 
 # Definitions
 def test_an_op_without_a_field_cannot_be_defined():
-    whole = {field.name: getattr(OPS["tanh"], field.name) for field in dataclasses.fields(OPS["tanh"])} | {"name": "untested"}
+    whole = {field.name: getattr(OPS["tanh"], field.name) for field in dataclasses.fields(OPS["tanh"])} | {
+        "name": "untested"
+    }
     needed = [f.name for f in dataclasses.fields(OPS["tanh"]) if f.default is dataclasses.MISSING]
     assert {"formula", "reference", "gradient", "flops", "tolerance", "samples", "infer"} <= set(needed)
     for name in needed:
         with pytest.raises(TypeError):
             define(**{key: value for key, value in whole.items() if key != name})
-    for change in ({"name": "No_Name"}, {"kind": "odd"}, {"tolerance": "loose"}, {"function": None}, {"view": True}, {"name": "tanh"}):
+    for change in (
+        {"name": "No_Name"},
+        {"kind": "odd"},
+        {"tolerance": "loose"},
+        {"function": None},
+        {"view": True},
+        {"name": "tanh"},
+    ):
         with pytest.raises(TypeError):
             define(**whole | change)
     assert "untested" not in OPS

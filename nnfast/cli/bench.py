@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,24 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import nnfast
-from nnfast import config, kernels, layers
-from nnfast.cli import baseline
+from nnfast import config, layers
+from nnfast.cli.cases import Case, make_cases
 from nnfast.cli.steps import check_step, step_times
 from nnfast.cli.timing import format_seconds, interleaved_medians
 from nnfast.errors import NnfastError
-
-Function = Callable[[], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One line of the table: what, its size, both functions, and flops where they say something."""
-
-    name: str
-    size: str
-    nnfast: Function
-    numpy: Function
-    flops: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,9 +30,6 @@ class Network:
     batch_size: int
 
 
-PRODUCTS = ((32, 784, 256), (128, 784, 512), (1, 1024, 1024), (256, 256, 256), (1024, 1024, 1024))
-ROWS = ((32, 10), (128, 1000))
-ELEMENTS = (10_000, 1_000_000)
 NETWORKS = (Network((64, 128, 10), 32), Network((784, 512, 256, 10), 128), Network((784, 1024, 1024, 10), 32))
 RELATIVE, ABSOLUTE = 1e-4, 1e-4  # float32 sums in another order; the self-test is the strict one
 
@@ -79,6 +62,7 @@ def measure(case: Case, rounds: int = 15) -> dict[str, Any]:
     if not np.allclose(found, expected, rtol=RELATIVE, atol=ABSOLUTE):
         return line | {"error": f"differs from NumPy by up to {np.abs(found - expected).max():.3g}"}
     times = interleaved_medians({"nnfast": case.nnfast, "numpy": case.numpy}, rounds)
+    times = {name: seconds / case.times for name, seconds in times.items()}
     rate = None if case.flops is None else case.flops / times["nnfast"] / 1e9
     return line | {"nnfast_seconds": times["nnfast"], "numpy_seconds": times["numpy"], "gflops": rate}
 
@@ -105,50 +89,6 @@ def make_network(network: Network) -> tuple[Any, NDArray[Any], NDArray[Any]]:
     model.compile("adam", nnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
     x = generator.standard_normal((network.batch_size, network.sizes[0]), dtype=np.float32)
     return model, x, generator.integers(0, network.sizes[-1], network.batch_size, dtype=np.int32)
-
-
-def make_cases(quick: bool) -> list[Case]:
-    """The kernels of the table."""
-    products = PRODUCTS[:2] if quick else PRODUCTS
-    cases = [make_product(*sizes) for sizes in products]
-    cases += [make_softmax(*sizes) for sizes in (ROWS[:1] if quick else ROWS)]
-    for size in ELEMENTS[:1] if quick else ELEMENTS:
-        cases += [make_elementwise(name, size) for name in NUMPY_FUNCTIONS]
-    return cases
-
-
-def make_product(m: int, k: int, n: int) -> Case:
-    """a b for float32 a (m, k) and b (k, n)."""
-    a, b, out, own = _normal(m, k), _normal(k, n), np.empty((m, n), np.float32), np.empty((m, n), np.float32)
-    size = f"{m} x {k} x {n}"
-    return Case(
-        "matmul", size, lambda: kernels.matmul(a, b, out=own), lambda: np.matmul(a, b, out=out), 2.0 * m * k * n
-    )
-
-
-def make_softmax(rows: int, columns: int) -> Case:
-    """Softmax of float32 rows."""
-    x, own = _normal(rows, columns), np.empty((rows, columns), np.float32)
-    return Case("softmax", f"{rows} x {columns}", lambda: kernels.softmax(x, out=own), lambda: baseline.softmax(x))
-
-
-NUMPY_FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "relu": lambda x: np.maximum(x, 0),
-    "exp": np.exp,
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-}
-
-
-def make_elementwise(name: str, size: int) -> Case:
-    """An elementwise function of float32 numbers."""
-    x, own = _normal(size), np.empty(size, np.float32)
-    function, reference = getattr(kernels, name), NUMPY_FUNCTIONS[name]
-    return Case(name, f"{size:,}", lambda: function(x, out=own), lambda: reference(x))
-
-
-def _normal(*shape: int) -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
 def _print_line(line: dict[str, Any]) -> None:

@@ -168,6 +168,10 @@ def class_weights(targets: NDArray[Any], weights: Mapping[int, float]) -> NDArra
     >>> class_weights(np.array([0, 1, 1]), {1: 2.5}).tolist()
     [1.0, 2.5, 2.5]
     """
+    if not isinstance(weights, Mapping):
+        raise DataError(
+            f"class_weight={weights!r}: expected a dictionary from class to weight, such as {{0: 1.0, 1: 2.5}}"
+        )
     for label, weight in weights.items():
         if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
             raise DataError(f"class_weight: class {label!r} must be a whole number of 0 or more")

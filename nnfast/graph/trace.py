@@ -61,6 +61,12 @@ def tracing(graph: Graph, training: bool = False, counters: Any = None) -> Itera
     _stack.traces.append(trace)
     try:
         yield trace
+    except TypeError as error:
+        if "does not support ufuncs" not in str(error):
+            raise
+        raise TypeError(
+            "a function of NumPy was called on a symbolic value: take the one of nnfast.ops, as in nnfast.ops.exp(x)"
+        ) from error
     finally:
         _stack.traces.pop()
 

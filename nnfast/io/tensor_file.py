@@ -160,6 +160,10 @@ def _to_json(content: dict[str, Any]) -> str:
 def _replace(path: str, data: bytes) -> None:
     """Write data beside path, flush it to the disk, then rename: a crash leaves the old file or the new one."""
     folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{path}: there is no folder {folder}; make it first")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{path} is a folder; expected the name of a file")
     temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import config, initializers, ops, regularizers, serialization
-from nnfast.errors import NnfastError
+from nnfast.errors import DtypeError, NnfastError, unknown_name
 from nnfast.graph import trace
 from nnfast.graph.ir import FLOATS, Value
 from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs, is_symbolic, like
@@ -58,13 +58,14 @@ class Layer:
         dtype: str | None = None,
         trainable: bool = True,
         activity_regularizer: Any = None,
+        **unknown: Any,
     ) -> None:
         self._children: dict[str, Any]
         object.__setattr__(self, "_children", {})
-        if dtype is not None and str(np.dtype(dtype)) not in FLOATS:
-            raise NnfastError(f"{type(self).__name__}(dtype={dtype!r}): expected 'float32' or 'float64'")
+        if unknown:
+            raise _unknown_argument(type(self), next(iter(unknown)))
         self.name = name or unique_name(serialization.snake_case(type(self).__name__))
-        self._dtype = None if dtype is None else str(np.dtype(dtype))
+        self._dtype = None if dtype is None else _float_name(type(self).__name__, dtype)
         self.trainable = trainable
         self.streams: list[int] = []  # what seed_stream gave
         self._recorded = serialization.recorded_streams()
@@ -300,6 +301,28 @@ def _held(value: Any) -> Iterator[Any]:
     elif isinstance(value, list | tuple | dict):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _held(item)
+
+
+def _float_name(owner: str, dtype: Any) -> str:
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name not in FLOATS:
+        raise DtypeError(f"{owner}(dtype={dtype!r}): expected 'float32' or 'float64'")
+    return name
+
+
+def _unknown_argument(layer: type, name: str) -> NnfastError:
+    if name in ("input_shape", "input_dim", "batch_input_shape"):
+        return NnfastError(f"{layer.__name__}({name}=...): put nnfast.Input(shape) in front of the first layer instead")
+    known = [
+        parameter.name
+        for base in (layer, Layer)
+        for parameter in inspect.signature(base).parameters.values()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+    return unknown_name(f"argument of {layer.__name__}", name, known)
 
 
 def _not_initialized(layer: Layer) -> NnfastError:

@@ -44,7 +44,7 @@ class Dropout(_RandomLayer):
         self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(seed, **kwargs)
-        if isinstance(rate, bool) or not 0 <= rate <= 1:
+        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 <= rate <= 1:
             raise ValueError(f"Dropout(rate={rate!r}): rate must be in 0 <= rate <= 1, the share of elements set to 0")
         self.rate = rate
         self.noise_shape = None if noise_shape is None else list(noise_shape)

@@ -5,7 +5,7 @@ In: `Input(...)` and layers called on symbols. Out: the history from which nnfas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +51,9 @@ class Symbol:
 
     def __bool__(self) -> bool:
         raise GraphError(f"{self!r} has no truth value: it has no numbers yet")
+
+    def __iter__(self) -> Iterator[Any]:
+        raise GraphError(f"{self!r} cannot be unpacked or iterated over: take parts of it, as in x[:, 0:1]")
 
     __array_ufunc__ = None
     __hash__ = object.__hash__

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnfast._core import runtime
 from nnfast._core.executor import Executor
-from nnfast.errors import DataError
+from nnfast.errors import DataError, DtypeError, ShapeError
 from nnfast.graph.ir import Graph, Value
 from nnfast.ops.random import ITERATION, ROW, SLOT
 from nnfast.passes import IN_PLACE
@@ -105,8 +105,7 @@ class Plan:
             results = [np.empty(shape, dtype) for shape, dtype in self._output_specs]
         else:
             results = [
-                array if array.dtype == dtype and array.flags.c_contiguous else np.empty(shape, dtype)
-                for array, (shape, dtype) in zip(out, self._output_specs, strict=True)
+                _target(array, shape, dtype) for array, (shape, dtype) in zip(out, self._output_specs, strict=True)
             ]
         self._executor.call(self._external, [*given, *results])
         for i in self._elsewhere:
@@ -169,6 +168,15 @@ class Plan:
     def profile(self) -> list[tuple[str, int]]:
         """Title and nanoseconds of each step, over the profiled runs."""
         return list(zip((step.title for step in self.steps), self._executor.profile_ns(), strict=True))
+
+
+def _target(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """What a plan writes an output to: the array itself, or a contiguous one to be copied from."""
+    if out.shape != shape:
+        raise ShapeError(f"out: expected shape {list(shape)}, got {list(out.shape)}")
+    if out.dtype != dtype:
+        raise DtypeError(f"out: expected dtype {dtype}, got {out.dtype}")
+    return out if out.flags.c_contiguous else np.empty(shape, dtype)
 
 
 def build(

@@ -16,7 +16,7 @@ from nnfast.plan.steps import Step
 FLOPS_PER_NS = {"contraction": 100.0, "update": 30.0, "elementwise": 30.0, "reduction": 30.0}
 OTHER_FLOPS_PER_NS = 16.0
 BYTES_PER_NS = 20.0
-DIVIDE_FROM_NS = 6000.0  # about fifteen barriers of two threads
+DIVIDE_FROM_NS = 15000.0  # with idle cores two threads gain from 500 ns on; a busy core costs a wait of milliseconds
 SERIAL = ("record", "advance")
 
 

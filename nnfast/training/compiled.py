@@ -19,7 +19,7 @@ from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Spec, Step, make_step, predict_step
-from nnfast.training.targets import Target, make_targets
+from nnfast.training.targets import Target, check_names, make_targets
 
 INT32 = np.iinfo(np.int32)
 
@@ -35,13 +35,16 @@ class Compiled:
         self.settings = settings
         self.without = tuple(without)
         self.optimizer = optimizers.get(settings["optimizer"])
+        check_names(settings["loss"], settings["metrics"], settings["weighted_metrics"])
         self.targets: list[Target] | None = None
+        self.target_specs: tuple[Spec, ...] = ()  # those of the targets seen first
         self.steps: dict[Any, Step] = {}
         self.lock = threading.Lock()
 
     def resolve(self, target_specs: Sequence[Spec]) -> list[Target]:
         """Losses and metrics, once the shapes of the targets are known."""
         if self.targets is None:
+            self.target_specs = tuple(target_specs)
             s = self.settings
             shapes = [(None, *shape) for shape, _ in target_specs]
             self.targets = make_targets(
@@ -82,9 +85,11 @@ def input_specs(model: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarr
         ):
             array = array.reshape(len(array), *wanted)  # (rows,) for (rows, 1) and the like
         if array.shape[1:] != wanted:
+            hint = "reshape the data, or build the model for this shape"
+            if array.shape == wanted:
+                hint = "a single sample needs a batch axis in front: x[None]"
             raise ShapeError(
-                f"model {model.name}: input {name!r} has rows of shape {list(array.shape[1:])}, the model was built for {list(wanted)}; "
-                "reshape the data, or build the model for this shape"
+                f"model {model.name}: input {name!r} has rows of shape {list(array.shape[1:])}, the model was built for {list(wanted)}; {hint}"
             )
         shaped.append(array)
         specs.append((tuple(wanted), dtype))

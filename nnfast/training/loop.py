@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -18,11 +19,12 @@ from nnfast.data import (
     BatchSource,
     check_batch_size,
     class_weights,
+    is_array_like,
     is_batch_source,
     make_source,
     split_validation,
 )
-from nnfast.errors import DataError
+from nnfast.errors import DataError, NnfastError
 from nnfast.history import History
 from nnfast.progress import Progress, resolve_verbose
 from nnfast.training.phase import Phase, Totals
@@ -34,11 +36,15 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     """The work of Model.fit; `options` are its further arguments by name."""
     batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
     epochs = _count("epochs", options["epochs"], 0)
-    steps = None if options["steps_per_epoch"] is None else _count("steps_per_epoch", options["steps_per_epoch"], 1)
+    steps = _steps("steps_per_epoch", options)
+    _steps("validation_steps", options)
     source = _source(model, x, y, sample_weight, options["validate"])
     source, validation = _validation(model, source, options)
     source = _with_class_weight(source, options["class_weight"])
     model.prepare_training(source)
+    if validation is not None:
+        with _about("validation_data"):
+            model.prepare_test(validation)
     history = model.history = History()
     verbose = resolve_verbose(options["verbose"])
     planned = steps or (source.steps(batch_size) if isinstance(source, ArraySource) else source.length)
@@ -131,6 +137,7 @@ def evaluate_source(
 def evaluate(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> dict[str, Any]:
     """The work of Model.evaluate."""
     batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
+    _steps("steps", options)
     source = _source(model, x, y, sample_weight, None)
     model.prepare_test(source)
     planned = options["steps"] or (source.steps(batch_size) if isinstance(source, ArraySource) else source.length)
@@ -149,6 +156,7 @@ def evaluate(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, 
 def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
     """The work of Model.predict: outputs for all rows, in one array per output."""
     batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
+    _steps("steps", options)
     x = _connected(model, x)
     source = make_source(x, input_names=model.input_names, need_targets=False)
     callbacks = CallbackList(_listed(options["callbacks"]), model=model)
@@ -226,6 +234,8 @@ def _validation(model: Any, source: Any, options: dict[str, Any]) -> tuple[Any, 
         if not isinstance(source, ArraySource):
             raise DataError("validation_split works on arrays; for generators and batches give validation_data")
         return split_validation(source, options["validation_split"])
+    if is_array_like(data):
+        raise DataError("validation_data is a single array: expected (x, y) or (x, y, sample_weight)")
     if isinstance(data, tuple) and len(data) in (2, 3):
         x, y, weight = (*data, None)[:3]
         return source, _source(model, x, y, weight, None)
@@ -249,6 +259,15 @@ def _with_class_weight(source: Any, weights: Any) -> Any:
     return source.with_weights([per_row.astype(np.float32)])
 
 
+@contextmanager
+def _about(argument: str) -> Iterator[None]:
+    """Errors inside name the argument that they are about."""
+    try:
+        yield
+    except NnfastError as error:
+        raise type(error)(f"{argument}: {error}") from None
+
+
 def _listed(callbacks: Any) -> Sequence[Any]:
     if callbacks is None:
         return []
@@ -259,6 +278,11 @@ def _listed(callbacks: Any) -> Sequence[Any]:
         if isinstance(callbacks, list | tuple)
         else [callbacks]
     )
+
+
+def _steps(name: str, options: dict[str, Any]) -> int | None:
+    """A number of batches among the options, or None for all."""
+    return None if options[name] is None else _count(name, options[name], 1)
 
 
 def _count(name: str, value: Any, least: int) -> int:

@@ -5,9 +5,11 @@ In: the arguments of compile, the model's output names, later the shapes of outp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from nnfast import losses, metrics
 from nnfast.errors import DataError, unknown_name
@@ -41,7 +43,7 @@ def make_targets(
     targets = []
     for i, name in enumerate(names):
         found = None if loss_of[i] is None else losses.get(loss_of[i])
-        weight = 1.0 if weight_of[i] is None else float(weight_of[i])
+        weight = 1.0 if weight_of[i] is None else _number("loss_weights", weight_of[i])
 
         def resolve(items: Any, found: Any = found, i: int = i) -> list[Any]:
             listed = [] if items is None else list(items) if isinstance(items, list | tuple) else [items]
@@ -54,6 +56,28 @@ def make_targets(
     if all(target.loss is None for target in targets):
         raise DataError("compile(loss=None): training needs a loss for at least one output")
     return targets
+
+
+def check_names(loss: Any, metric_list: Any, weighted_list: Any) -> None:
+    """UnknownNameError for a name that is none, before any data is there."""
+    for name in _names(loss):
+        losses.get(name)
+    for name in (*_names(metric_list), *_names(weighted_list)):
+        metrics.get(name, y_pred_shape=(None, 1))
+
+
+def _names(given: Any) -> Iterator[str]:
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given, list | tuple | Mapping) and "class_name" not in given:
+        for item in given.values() if isinstance(given, Mapping) else given:
+            yield from _names(item)
+
+
+def _number(argument: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise DataError(f"compile({argument}={value!r}): expected numbers, one per output")
+    return float(value)
 
 
 def _per_output(argument: str, given: Any, names: Sequence[str], nested: bool) -> list[Any]:

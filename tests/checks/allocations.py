@@ -47,7 +47,7 @@ def run(library, program, **environment):
     folder = Path(__file__).parent.parent
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)]), **environment},
+        env={**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(folder), **environment},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -154,7 +154,9 @@ def graphs(name, dtype="float64"):
     (traced, _, _), (whole, _, _) = seen
     rows = made.rows
     model.state.learning_rates.storage[:] = 0.01
-    feeds = [array[:rows].astype(value.dtype).reshape(value.shape) for array, value in zip(data, whole.inputs, strict=True)]
+    feeds = [
+        array[:rows].astype(value.dtype).reshape(value.shape) for array, value in zip(data, whole.inputs, strict=True)
+    ]
     return traced, whole, feeds
 
 

@@ -126,9 +126,7 @@ def _in_bytes(array, shift):
 
 def strided(array):
     """The same array as every second element of a larger one, along each axis."""
-    made = np.zeros([2 * extent for extent in array.shape], array.dtype)[
-        (*[slice(None, None, 2)] * array.ndim, ...)
-    ]
+    made = np.zeros([2 * extent for extent in array.shape], array.dtype)[(*[slice(None, None, 2)] * array.ndim, ...)]
     made[...] = array
     return made
 

@@ -117,7 +117,7 @@ def test_predict_gives_each_row_the_same_bits_in_any_batch(batch_size):
     model = make()
     alone = np.concatenate([model.predict_on_batch(X[i : i + 1]) for i in range(ROWS)])
     np.testing.assert_array_equal(model.predict(X, batch_size), alone)
-    np.testing.assert_array_equal(model.predict((X[i : i + 7] for i in range(0, ROWS, 7))), alone)
+    np.testing.assert_array_equal(model.predict(X[i : i + 7] for i in range(0, ROWS, 7)), alone)
     np.testing.assert_array_equal(model.predict(X, 5, steps=2), alone[:10])
 
 

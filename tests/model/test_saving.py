@@ -26,7 +26,9 @@ def sequential():
 def functional():
     x = nnfast.Input((4,))
     shared = layers.Dense(6, "tanh")
-    joined = layers.Concatenate()([shared(x), shared(x * 2.0 + 1.0), ops.mean(shared(x)[:, 1:4], axis=-1, keepdims=True)])
+    joined = layers.Concatenate()(
+        [shared(x), shared(x * 2.0 + 1.0), ops.mean(shared(x)[:, 1:4], axis=-1, keepdims=True)]
+    )
     return nnfast.Model(x, layers.Dense(3)(layers.Dropout(0.3)(joined)))
 
 
@@ -119,7 +121,9 @@ def test_a_file_saved_again_is_the_same(tmp_path):
     nnfast.load_model(tmp_path / "one.nnf").save(tmp_path / "two.nnf")
     (one, about_one), (two, about_two) = (read_tensors(tmp_path / f"{name}.nnf") for name in ("one", "two"))
     assert about_one == about_two
-    assert {name: array.tobytes() for name, array in one.items()} == {name: array.tobytes() for name, array in two.items()}
+    assert {name: array.tobytes() for name, array in one.items()} == {
+        name: array.tobytes() for name, array in two.items()
+    }
 
 
 def test_a_learning_rate_set_by_hand_is_kept(tmp_path):
@@ -151,7 +155,9 @@ def two_in_two_out():
 def test_several_inputs_and_outputs(tmp_path):
     model = two_in_two_out()
     losses = {"p": sparse, "q": nnfast.losses.Huber(0.5)}
-    model.compile("adam", losses, loss_weights={"q": 0.25}, metrics={"p": ["accuracy"], "q": [nnfast.metrics.R2Score()]})
+    model.compile(
+        "adam", losses, loss_weights={"q": 0.25}, metrics={"p": ["accuracy"], "q": [nnfast.metrics.R2Score()]}
+    )
     data = {"a": X, "b": Z}, {"p": Y, "q": Z[:, 0]}
     model.fit(*data, verbose=0)
     model.save(tmp_path / "model.nnf")
@@ -302,7 +308,11 @@ MERGING = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Conc
 
 
 def test_every_layer_is_here():
-    known = {name for name in serialization.known_names("layer") if serialization.lookup("layer", name).__module__.startswith("nnfast.")}
+    known = {
+        name
+        for name in serialization.known_names("layer")
+        if serialization.lookup("layer", name).__module__.startswith("nnfast.")
+    }
     assert known - set(MERGING) == set(LAYERS)
 
 

@@ -301,7 +301,11 @@ def test_other_dtypes_become_float32(dtype):
     model.compile("sgd", "mse")
     k, b = model.get_weights()
     same(model.predict(data), data.astype("float32") @ k + b, 1e-4)
-    same(model.evaluate(data, REAL, batch_size=48, verbose=0), ((data.astype("float32") @ k + b - REAL) ** 2).mean(), 1e-4)
+    same(
+        model.evaluate(data, REAL, batch_size=48, verbose=0),
+        ((data.astype("float32") @ k + b - REAL) ** 2).mean(),
+        1e-4,
+    )
 
 
 @pytest.mark.parametrize("deferred", [True, False])

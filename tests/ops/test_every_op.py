@@ -66,6 +66,15 @@ def test_special_values(name, dtype):
     assert np.array_equal(np.isnan(found[given]), np.isnan(expected[given]))
 
 
+@DTYPE
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_scalars(name, dtype):
+    """Operands without axes."""
+    op = OPS[name]
+    arrays, attributes = next(s for s in ops.samples(op, dtype) if s[0][0].size == 7 and s[0][-1].size == 7)
+    ops.check_reference(op, [array[3].reshape(()) for array in arrays], attributes)
+
+
 @LEVEL
 @DTYPE
 @pytest.mark.parametrize("name", ELEMENTWISE)

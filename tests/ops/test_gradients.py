@@ -16,7 +16,8 @@ from nnfast.plan.plan import build
 MADE_AFTER_DIFFERENTIATION = ["elementwise_program", "product_with_epilogue"]
 REWRITTEN_BEFORE = [name for name in OPS if name.endswith("_of_probabilities")]
 NO_SECOND_DERIVATIVE = [
-    f"{name}_gradient" for name in ("elu", "selu", "gelu", "gelu_tanh", "silu", "hard_silu", "softplus", "softsign", "mish")
+    f"{name}_gradient"
+    for name in ("elu", "selu", "gelu", "gelu_tanh", "silu", "hard_silu", "softplus", "softsign", "mish")
 ]
 REFUSING = {*MADE_AFTER_DIFFERENTIATION, *REWRITTEN_BEFORE, *NO_SECOND_DERIVATIVE}
 CUT = {"stop_gradient"}  # zero by definition, which is not what differences say

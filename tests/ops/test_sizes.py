@@ -68,7 +68,9 @@ def test_rows(name, dtype, level):
         if len(op.inputs) == 2:
             arrays.append(OPS[name.removesuffix("_gradient")].reference(rng.standard_normal((3, n)).astype(dtype)))
         attributes = {"start": 1, "stop": 2} if op.kind == "reduction" else {}
-        ops.check_reference(op, arrays, attributes, compute=lambda o, a, t, level=level, threads=1: watched(o, a, t, level))
+        ops.check_reference(
+            op, arrays, attributes, compute=lambda o, a, t, level=level, threads=1: watched(o, a, t, level)
+        )
 
 
 @pytest.mark.parametrize("name", [n for n, op in OPS.items() if not op.view])
@@ -149,7 +151,11 @@ def test_products_of_special_values(level):
 def test_nothing_is_touched_outside():
     """Every op and product with each tensor against a page that may not be read or written; a touch ends the other process."""
     folder = Path(__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(folder.parent)]), "PYTHONFAULTHANDLER": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTHONFAULTHANDLER": "1",
+    }
     done = subprocess.run(
         [sys.executable, "-c", "import sys; from checks.guarded import main; main(sys.argv[1:])", *ops.LEVELS],
         env=environment, capture_output=True, text=True, timeout=300,
