@@ -96,7 +96,7 @@ class Variable:
             return self.storage.reshape(self.shape).copy()
         rows, columns = self.shape
         panels = self.storage.reshape(-(-columns // 16), rows, 16)
-        return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(rows, -1)[:, :columns])
+        return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(rows, -(-columns // 16) * 16)[:, :columns])
 
     def assign(self, value: Any) -> None:
         """Replace the content by an array or number of the variable's shape."""
@@ -109,9 +109,10 @@ class Variable:
             self.storage.reshape(self.shape)[...] = array
             return
         rows, columns = self.shape
-        padded = np.zeros((rows, -(-columns // 16) * 16), self.dtype)
+        count = -(-columns // 16)
+        padded = np.zeros((rows, count * 16), self.dtype)
         padded[:, :columns] = array
-        self.storage.reshape(-1, rows, 16)[...] = padded.reshape(rows, -1, 16).transpose(1, 0, 2)
+        self.storage.reshape(count, rows, 16)[...] = padded.reshape(rows, count, 16).transpose(1, 0, 2)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return self.numpy() if dtype is None else self.numpy().astype(dtype)

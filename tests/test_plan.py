@@ -100,8 +100,18 @@ def check_padding(variables):
     for variable in variables:
         if variable.layout == "panel":
             rows, columns = variable.shape
-            wide = variable.storage.reshape(-1, rows, 16).transpose(1, 0, 2).reshape(rows, -1)
+            count = -(-columns // 16)
+            wide = variable.storage.reshape(count, rows, 16).transpose(1, 0, 2).reshape(rows, count * 16)
             assert not wide[:, columns:].any(), variable.name
+
+
+def test_variables_in_panels():
+    """What is assigned comes back, whatever the sizes."""
+    for shape in ((0, 5), (5, 0), (1, 1), (3, 16), (2, 17), (40, 33)):
+        array = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        variable = nnfast.variable.Variable(shape, initializer=array, layout="panel")
+        assert variable.numpy().shape == shape and variable.numpy().tobytes() == array.tobytes()
+        check_padding([variable])
 
 
 def test_padding_of_weights_stays_zero():

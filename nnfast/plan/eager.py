@@ -68,7 +68,9 @@ def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any], out:
     arrays = converted(op, operands)
     results = run_op(op, arrays, attributes, out=None if out is None else [out])
     if op.kind != "update" and all(a is b for a, b in zip(arrays, operands, strict=True)):
-        _remember(_direct, key, _plans[_key(op, arrays, attributes, None, get_num_threads())])
+        plan = _plans.get(_key(op, arrays, attributes, None, get_num_threads()))
+        if plan is not None:  # another thread may have pushed it out
+            _remember(_direct, key, plan)
     return results[0] if len(results) == 1 else results
 
 
