@@ -35,6 +35,7 @@ FLAGS = [
     "-g" if DEBUG else "-g0",
 ]
 
+
 def target() -> str:
     """The architecture that is built for; a cross build names it in NNFAST_BUILD_ARCH."""
     return os.environ.get("NNFAST_BUILD_ARCH", platform.machine()).lower()
