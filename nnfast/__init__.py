@@ -18,11 +18,11 @@ from nnfast import (
 from nnfast._version import __version__
 from nnfast.config import floatx, get_num_threads, num_threads, set_floatx, set_num_threads, show_config
 from nnfast.gradient import value_and_grad
+from nnfast.layers import Input
 from nnfast.model import Model
 from nnfast.random import set_random_seed
 from nnfast.saving import load_model
 from nnfast.sequential import Sequential
-from nnfast.structure import Input
 from nnfast.variable import Variable
 
 __all__ = [

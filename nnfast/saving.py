@@ -14,6 +14,7 @@ import numpy as np
 from nnfast import serialization
 from nnfast.errors import ModelFileError, NnfastError, UnknownNameError
 from nnfast.io import read_tensors, write_tensors
+from nnfast.layers.input import Input
 from nnfast.layers.symbol import Symbol, flat
 
 PathLike = str | os.PathLike[str]
@@ -147,8 +148,6 @@ def graph_config(model: Any) -> dict[str, Any]:
 
 def model_from_graph(cls: Any, config: dict[str, Any]) -> Any:
     """A functional model from what `graph_config` gave."""
-    from nnfast.structure import Input
-
     layers = [serialization.deserialize("layer", item) for item in config["layers"]]
     symbols: list[Any] = [Input(**item) for item in config["inputs"]]
     inputs = list(symbols)

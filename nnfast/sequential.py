@@ -8,6 +8,7 @@ from typing import Any
 from nnfast import serialization
 from nnfast.errors import GraphError
 from nnfast.layers.base import Layer
+from nnfast.layers.input import Input
 from nnfast.layers.symbol import Symbol
 from nnfast.model import Model
 
@@ -97,8 +98,6 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
-        from nnfast.structure import Input
-
         layers = [serialization.deserialize("layer", item) for item in config["layers"]]
         first = [Input(**config["input"])] if config.get("input") else []
         return cls([*first, *layers], trainable=config.get("trainable", True), name=config.get("name"))

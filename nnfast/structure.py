@@ -11,44 +11,11 @@ from typing import Any
 import numpy as np
 
 from nnfast import config
-from nnfast.errors import DtypeError, GraphError, NnfastError, unknown_name
+from nnfast.errors import GraphError, NnfastError, unknown_name
 from nnfast.graph.ir import Value
-from nnfast.layers.base import Layer, unique_name
+from nnfast.layers.base import Layer
+from nnfast.layers.input import Input
 from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
-
-
-def Input(
-    shape: Sequence[int | None], batch_size: int | None = None, dtype: str | None = None, name: str | None = None
-) -> Symbol:
-    """A symbol for data of this shape (without the batch). dtype: "float32" (default), "float64" or "int32"; of the other types of NumPy,
-    small integers count as the default (they are converted row by row), large ones as "int32".
-
-    >>> Input((784,)).shape
-    (None, 784)
-    """
-    if isinstance(shape, int):
-        shape = (shape,)
-    if isinstance(shape, str) or any(not isinstance(extent, int | np.integer) or extent < 1 for extent in shape):
-        raise NnfastError(
-            f"Input(shape={tuple(shape)}): expected positive integers; the batch is not part of the shape"
-        )
-    return Symbol(
-        (None, *(int(extent or 0) for extent in shape)),
-        _input_dtype(dtype),
-        name or unique_name("input"),
-    )
-
-
-def _input_dtype(dtype: Any) -> str:
-    try:
-        given = np.dtype(dtype or config.floatx())
-    except TypeError:
-        given = np.dtype(object)
-    if given.name in ("float32", "float64", "int32"):
-        return given.name
-    if given.kind not in "biuf":
-        raise DtypeError(f"Input(dtype={dtype!r}): expected 'float32', 'float64' or 'int32'")
-    return "int32" if given.kind in "iu" and given.itemsize >= 4 else config.floatx()
 
 
 class Structure(Layer):

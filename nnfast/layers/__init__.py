@@ -8,6 +8,7 @@ from nnfast.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, So
 from nnfast.layers.base import Layer
 from nnfast.layers.dense import Dense
 from nnfast.layers.function import Lambda
+from nnfast.layers.input import Input
 from nnfast.layers.merging import (
     Add,
     Average,
@@ -40,6 +41,7 @@ __all__ = [
     "Flatten",
     "GaussianNoise",
     "Identity",
+    "Input",
     "Lambda",
     "Layer",
     "LeakyReLU",

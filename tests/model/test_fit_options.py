@@ -135,9 +135,6 @@ class Record(callbacks.Callback):
         super().__init__()
         self.calls = []
 
-    def __getattribute__(self, name):
-        return super().__getattribute__(name)
-
 
 def _recording(hook):
     def call(self, *arguments):
