@@ -40,7 +40,7 @@ def run(quick: bool, as_json: bool) -> int:
     if not as_json:
         config.show_config()
         print(f"\n{'what':24}{'size':>20}{'nnfast':>12}{'NumPy':>12}{'ratio':>8}{'GFLOP/s':>9}")
-    rounds = 5 if quick else 15
+    rounds = 3 if quick else 9
     for case in make_cases(quick):
         lines.append(measure(case, rounds))
         if not as_json:
