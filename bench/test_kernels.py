@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nnfast.cli.bench import ABSOLUTE, RELATIVE
 from nnfast.cli.cases import make_cases
+from nnfast.cli.peer import ABSOLUTE, RELATIVE
 
 CASES = make_cases(quick=False)
 

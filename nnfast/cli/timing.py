@@ -25,14 +25,14 @@ def interleaved_medians(calls: Mapping[str, Callable[[], object]], rounds: int =
     >>> sorted(interleaved_medians({"a": lambda: None, "b": lambda: sum(range(100))}, rounds=3))
     ['a', 'b']
     """
-    repeats = {name: _repeats(call) for name, call in calls.items()}
+    repeats = {name: repeats_for(call) for name, call in calls.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             if name == next(iter(calls)):
                 time.sleep(PAUSE_SECONDS)
                 call()
-            samples[name].append(_sample(call, repeats[name]))
+            samples[name].append(sample(call, repeats[name]))
     return {name: statistics.median(times) for name, times in samples.items()}
 
 
@@ -48,15 +48,17 @@ def format_seconds(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def _repeats(call: Callable[[], object]) -> int:
+def repeats_for(call: Callable[[], object]) -> int:
+    """How often a sample repeats the call."""
     call()
     count = 1
-    while _sample(call, count) * count < SAMPLE_SECONDS:
+    while sample(call, count) * count < SAMPLE_SECONDS:
         count *= 2
     return count
 
 
-def _sample(call: Callable[[], object], count: int) -> float:
+def sample(call: Callable[[], object], count: int) -> float:
+    """Seconds per call over `count` calls."""
     start = time.perf_counter()
     for _ in range(count):
         call()
