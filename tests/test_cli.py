@@ -179,10 +179,18 @@ def test_bench(capsys):
 
 
 def test_bench_does_not_time_a_wrong_kernel():
-    from nnfast.cli import bench
+    from nnfast.cli import bench, peer
 
     x = np.ones(3, np.float32)
-    line = bench.measure(bench.Case("double", "3", lambda: x * 3, lambda: x * 2))
+    case = bench.Case("double", "3", lambda: x * 3, lambda: x * 2)
+
+    class CheckOnly:
+        """A peer without a process: `measure` must not ask it for a time."""
+
+        def check(self, number):
+            return peer.difference(case)
+
+    line = bench.measure(case, 0, CheckOnly())
     assert line == {"name": "double", "size": "3", "error": "differs from NumPy by up to 1"}
 
 
