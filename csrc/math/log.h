@@ -20,7 +20,6 @@ static const real log_p[] = {0x1.555555555557cp-1, 0x1.99999999855b0p-2, 0x1.249
 #define NNF_SQRT_HALF_BITS 0x3fe6a09e667f3bcd
 #define NNF_ONE_BITS 0x3ff0000000000000
 #endif
-#define NNF_SMALLEST_NORMAL NNF_PAIR(0x1p-126f, 0x1p-1022)
 
 /* f of a positive normal x, and k as a real. */
 NNF_INLINE vec log_reduce(vec x, vec *k) {

@@ -16,6 +16,8 @@
 #define NNF_PAIR(single_value, double_value) ((real)(double_value))
 #endif
 
+#define NNF_SMALLEST_NORMAL NNF_PAIR(0x1p-126f, 0x1p-1022)
+
 /* c[0] + c[1] x + ... + c[degree] x^degree by Horner's rule. */
 NNF_INLINE vec polynomial(vec x, const real *c, int degree) {
     vec y = v_set(c[degree]);

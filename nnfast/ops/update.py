@@ -2,7 +2,8 @@
 
 All take the vector of learning rates (one per batch of a run) and the model's counters; t is the iteration, from 1.
 Weight decay is decoupled (Loshchilov, Hutter 2019): w -= rate * weight_decay * w, before the step. Formulas are those of the papers;
-epsilon stands outside the root and outside the bias correction, as in PyTorch.
+epsilon stands outside the root and outside the bias correction, as in PyTorch. State below the smallest normal number of its type
+becomes 0: the decaying state of a unit without gradients would end in denormal numbers, on which processors are slow.
 """
 
 from __future__ import annotations
@@ -109,13 +110,16 @@ def _adagrad(
 
 
 def _reference(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute in float64, give back the operands' type."""
+    """Compute in float64, give back the operands' type; state has no denormal numbers."""
 
     def reference(*arrays: np.ndarray, **attributes: Any) -> Any:
         wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in arrays]
         result = function(*wide, **attributes)
-        results = result if isinstance(result, tuple) else (result,)
-        return tuple(np.asarray(r).astype(arrays[0].dtype) for r in results)
+        weight, *state = [
+            np.asarray(r).astype(arrays[0].dtype) for r in (result if isinstance(result, tuple) else (result,))
+        ]
+        tiny = np.finfo(arrays[0].dtype).tiny
+        return weight, *[np.where(np.abs(s) < tiny, np.zeros_like(s), s) for s in state]
 
     return reference
 
@@ -132,6 +136,11 @@ def _samples(states: int, attributes: list[dict[str, Any]]) -> Callable[[np.rand
                 if chosen.get("centered"):  # mean of squares >= square of mean
                     tensors[4] = (tensors[4] * 0.1).astype(dtype)
                 yield [*tensors, np.array([9.0, 0.01]), counters], chosen
+            tiny = np.finfo(dtype).tiny * np.array(
+                [0.5, 1.0, 1.01, 2.0], dtype
+            )  # decays to denormal numbers, or stays above
+            weight, gradient = np.ones(4, dtype), np.zeros(4, dtype)
+            yield [weight, gradient, *[tiny.copy() for _ in range(states)], np.array([9.0, 0.01]), counters], chosen
 
     return samples
 
