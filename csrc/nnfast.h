@@ -75,28 +75,40 @@ typedef struct nnf_table {
     const nnf_entry *entries;
 } nnf_table;
 
-/* run.c: a plan's steps, and the barrier of the team that runs them. Zero it before use. All threads of the team call
- * nnf_run_thread with their number and the size that the team really has; it returns when every batch is done. */
+/* run.c: a plan's steps, and how a team shares them. A phase is the steps between two barriers. All threads of the team
+ * call nnf_run_thread with their number; it returns when every batch is done. */
+typedef struct nnf_phase {
+    int32_t begin, end; /* of the steps */
+    int32_t shares;     /* most threads that one of its steps uses */
+} nnf_phase;
+
+typedef struct nnf_share {
+    _Atomic int64_t taken; /* the last phase, counted from the beginning of the run, in which a thread took it */
+    char after[120];       /* two cache lines each: processors fetch them in pairs */
+} nnf_share;
+
 typedef struct nnf_run {
     nnf_step *steps;
-    int32_t count;
-    int32_t threads;     /* threads asked for; the team may be smaller */
+    const nnf_phase *phases;
+    nnf_share *shares; /* one per thread asked for */
+    int32_t phase_count;
+    int32_t threads;     /* shares of a step at most; the team may be smaller */
     int64_t batches;     /* how often all steps are run */
-    int64_t *profile_ns; /* per step: nanoseconds of thread 0, with the wait that follows the step; or NULL */
-    char before[128];    /* the barrier has a cache line to itself, whatever the alignment of the struct */
-    _Atomic int32_t arrived;
-    _Atomic uint32_t generation;
+    int64_t *profile_ns; /* per step: nanoseconds of thread 0, with the wait that follows the phase; or NULL */
+    char before[128];    /* what all threads write has a cache line to itself, whatever the alignment of the struct */
+    _Atomic int64_t position; /* the phase at work, counted from the beginning of the run */
+    _Atomic int32_t finished; /* its finished shares */
     _Atomic int32_t sleepers;
     char after[128];
 } nnf_run;
 
-void nnf_run_thread(nnf_run *run, int thread, int threads);
+void nnf_prepare_run(nnf_run *run);
+void nnf_run_thread(nnf_run *run, int thread);
 
-/* team.c: take the team before a parallel region (0: run serially), give it back after; its size is asked inside. */
+/* team.c: take the team before a parallel region (0: run serially), give it back after. */
 void nnf_team_prepare(void);
 int nnf_team_take(void);
 void nnf_team_give(void);
-int nnf_team_size(void);
 int nnf_openmp_version(void);
 
 /* memory.c: zeroed, 64-byte aligned; NULL when there is none. */

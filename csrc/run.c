@@ -1,4 +1,9 @@
-/* The loop that one thread of a team runs. The team itself (OpenMP, or one caller alone) belongs to the caller. */
+/* The loop that each thread of a team runs. The team itself (OpenMP, or one caller alone) belongs to the caller.
+ *
+ * Between two barriers lies a phase: steps that need no waiting. A phase is divided into shares, as many as threads
+ * were asked for, and a thread takes its own share first, so that its part of the weights stays in its cache. A share
+ * whose thread does not come (it has not woken up yet, or another process has its processor) is taken by one that
+ * waits: the kernels give the same bits whoever runs a share. So a wait is only ever for work that is being done. */
 #define _GNU_SOURCE
 #include "nnfast.h"
 
@@ -17,8 +22,9 @@
 #endif
 
 enum {
-    SPIN_NS = 20000,       /* longer waits give the processor away: the partner may need it to arrive */
-    SPINS_PER_CLOCK = 128, /* looks at the generation between two looks at the clock */
+    SPIN_NS = 20000,       /* longer waits give the processor away: the partner may need it to go on */
+    SPINS_PER_CLOCK = 128, /* looks at the position between two looks at the clock */
+    PATIENCE = 16,         /* looks at the share of another thread before it is taken: a present thread is faster */
 };
 
 /* Other libraries switch denormals off or change the rounding for a thread, and do not switch back. */
@@ -54,16 +60,16 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Sleep until the generation is no longer the old one. A sleeper gives its processor to the partner, who may need it to
- * arrive; sched_yield would not: with other work on the machine it returns at once, or milliseconds later. */
-static void sleep_at(nnf_run *run, uint32_t generation) {
+/* Sleep until the run has left this phase. A sleeper gives its processor to the partner, who may need it to go on;
+ * sched_yield would not: with other work on the machine it returns at once, or milliseconds later. */
+static void sleep_at(nnf_run *run, int64_t position) {
 #ifdef __linux__
     atomic_fetch_add(&run->sleepers, 1);
-    while (atomic_load(&run->generation) == generation)
-        syscall(SYS_futex, &run->generation, FUTEX_WAIT_PRIVATE, generation, 0, 0, 0);
+    while (atomic_load(&run->position) == position)
+        syscall(SYS_futex, &run->position, FUTEX_WAIT_PRIVATE, (uint32_t)position, 0, 0, 0); /* its low half */
     atomic_fetch_sub(&run->sleepers, 1);
 #else
-    while (atomic_load(&run->generation) == generation)
+    while (atomic_load(&run->position) == position)
         sched_yield();
 #endif
 }
@@ -71,17 +77,17 @@ static void sleep_at(nnf_run *run, uint32_t generation) {
 static void wake_sleepers(nnf_run *run) {
 #ifdef __linux__
     if (atomic_load(&run->sleepers) > 0)
-        syscall(SYS_futex, &run->generation, FUTEX_WAKE_PRIVATE, INT32_MAX, 0, 0, 0);
+        syscall(SYS_futex, &run->position, FUTEX_WAKE_PRIVATE, INT32_MAX, 0, 0, 0);
 #else
     (void)run;
 #endif
 }
 
-static void wait_for_generation_after(nnf_run *run, uint32_t generation) {
+static void wait_for_the_end_of(nnf_run *run, int64_t position) {
     int64_t begin = 0;
     for (;;) {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
-            if (atomic_load_explicit(&run->generation, memory_order_acquire) != generation)
+            if (atomic_load_explicit(&run->position, memory_order_acquire) != position)
                 return;
             relax();
         }
@@ -91,48 +97,96 @@ static void wait_for_generation_after(nnf_run *run, uint32_t generation) {
         else if (now - begin > SPIN_NS)
             break;
     }
-    sleep_at(run, generation);
+    sleep_at(run, position);
 }
 
-static void barrier(nnf_run *run, int threads) {
-    if (threads < 2)
-        return;
-    const uint32_t generation = atomic_load_explicit(&run->generation, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&run->arrived, 1, memory_order_acq_rel) + 1 < threads) {
-        wait_for_generation_after(run, generation);
-        return;
-    }
-    atomic_store_explicit(&run->arrived, 0, memory_order_relaxed);
-    atomic_store(&run->generation, generation + 1); /* before the look at the sleepers, in one order for all threads */
-    wake_sleepers(run);
-}
-
-static void run_batch(nnf_run *run, int thread, int threads) {
-    int64_t *profile = thread == 0 ? run->profile_ns : 0;
-    int64_t begin = profile ? now_ns() : 0;
-    for (int32_t i = 0; i < run->count; i++) {
+static void run_share(const nnf_run *run, const nnf_phase *phase, int share, int64_t *profile) {
+    for (int32_t i = phase->begin; i < phase->end; i++) {
         const nnf_step *step = &run->steps[i];
-        if (step->barrier && i > 0)
-            barrier(run, threads);
-        if (profile && i > 0) {
-            const int64_t now = now_ns();
-            profile[i - 1] += now - begin;
-            begin = now;
-        }
-        const int wanted = step->threads < 1 ? 1 : step->threads;
-        const int used = threads < wanted ? threads : wanted;
-        if (thread < used)
-            step->kernel(step, thread, used);
+        const int used = run->threads < step->threads ? run->threads : step->threads;
+        const int64_t begin = profile ? now_ns() : 0;
+        if (share < used)
+            step->kernel(step, share, used);
+        if (profile)
+            profile[i] += now_ns() - begin;
     }
-    barrier(run, threads);
-    if (profile && run->count > 0)
-        profile[run->count - 1] += now_ns() - begin;
 }
 
-void nnf_run_thread(nnf_run *run, int thread, int threads) {
+/* A share remembers the last phase in which it was taken. A thread that comes late to a finished phase finds all of its
+ * shares taken, in that phase or a later one. */
+static int take_share(nnf_run *run, int share, int64_t position) {
+    int64_t last = atomic_load_explicit(&run->shares[share].taken, memory_order_relaxed);
+    return last < position && atomic_compare_exchange_strong(&run->shares[share].taken, &last, position);
+}
+
+static int nobody_takes(nnf_run *run, int share, int64_t position, int patience) {
+    for (int i = 0;; i++) {
+        if (atomic_load_explicit(&run->shares[share].taken, memory_order_relaxed) >= position)
+            return 0;
+        if (i == patience)
+            return 1;
+        relax();
+    }
+}
+
+static void finish_share(nnf_run *run, int shares, int64_t position, int next_is_divided) {
+    if (atomic_fetch_add_explicit(&run->finished, 1, memory_order_acq_rel) + 1 < shares)
+        return;
+    atomic_store_explicit(&run->finished, 0, memory_order_relaxed);
+    atomic_store(&run->position, position + 1); /* before the look at the sleepers, in one order for all threads */
+    if (next_is_divided)
+        wake_sleepers(run);
+}
+
+static void run_with_team(nnf_run *run, int thread, int64_t *profile) {
+    const int64_t end = run->batches * run->phase_count;
+    int patience = PATIENCE;
+    for (int64_t position = 0; position < end;) {
+        const nnf_phase *phase = &run->phases[position % run->phase_count];
+        const int shares = run->threads < phase->shares ? run->threads : phase->shares;
+        const int divided = position + 1 == end || run->phases[(position + 1) % run->phase_count].shares > 1;
+        for (int i = 0; i < shares; i++) {
+            const int share = (thread + i) % shares, own = share == thread;
+            if (!own && !nobody_takes(run, share, position, patience)) {
+                patience = PATIENCE;
+                continue;
+            }
+            if (!take_share(run, share, position))
+                continue;
+            patience = own ? patience : 0; /* once is enough to see that its thread is away */
+            run_share(run, phase, share, profile);
+            finish_share(run, shares, position, divided);
+        }
+        const int64_t begin = profile ? now_ns() : 0;
+        wait_for_the_end_of(run, position);
+        if (profile)
+            profile[phase->end - 1] += now_ns() - begin;
+        position = atomic_load_explicit(&run->position, memory_order_acquire);
+    }
+}
+
+static void run_alone(const nnf_run *run, int64_t *profile) {
+    for (int64_t batch = 0; batch < run->batches; batch++)
+        for (int32_t i = 0; i < run->phase_count; i++)
+            run_share(run, &run->phases[i], 0, profile);
+}
+
+/* Before the threads of the team begin. */
+void nnf_prepare_run(nnf_run *run) {
+    atomic_init(&run->position, 0);
+    atomic_init(&run->finished, 0);
+    atomic_init(&run->sleepers, 0);
+    for (int32_t i = 0; i < run->threads; i++)
+        atomic_init(&run->shares[i].taken, -1);
+}
+
+void nnf_run_thread(nnf_run *run, int thread) {
+    int64_t *profile = thread == 0 ? run->profile_ns : 0;
     const uint64_t state = get_float_state();
     set_float_state(default_float_state);
-    for (int64_t batch = 0; batch < run->batches; batch++)
-        run_batch(run, thread, threads);
+    if (run->threads > 1)
+        run_with_team(run, thread, profile);
+    else
+        run_alone(run, profile);
     set_float_state(state);
 }

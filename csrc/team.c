@@ -4,9 +4,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 static atomic_int busy;
 static atomic_int used;
@@ -29,14 +26,6 @@ int nnf_team_take(void) {
 }
 
 void nnf_team_give(void) { atomic_store(&busy, 0); }
-
-int nnf_team_size(void) {
-#ifdef _OPENMP
-    return omp_get_num_threads();
-#else
-    return 1;
-#endif
-}
 
 /* The date of the OpenMP standard that the compiler follows (yyyymm), or 0 in a serial build. */
 int nnf_openmp_version(void) {

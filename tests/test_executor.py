@@ -247,12 +247,46 @@ def test_one_model_in_two_threads_is_refused():
     assert refused and "being trained" in refused[0]
 
 
-def run_script(script, timeout=60, **options):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+def run_script(script, timeout=60, environment=None, **options):
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), **(environment or {})}
     return subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script], env=environment, capture_output=True, text=True,
         timeout=timeout, check=False, **options,
     )  # fmt: skip
+
+
+ABSENT = """
+import os
+import nnfast
+from checks import models, ops
+wanted = models.fingerprint(models.train("classifier", epochs=2))
+if os.environ.get("ONE_PROCESSOR"):
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+with ops.everything_divided():
+    for threads in (2, 3, 8):
+        with nnfast.num_threads(threads):
+            assert models.train_step("classifier")[2].plan.threads == threads
+            assert models.fingerprint(models.train("classifier", epochs=2)) == wanted
+print("same bits")
+"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"OMP_THREAD_LIMIT": "1", "NNFAST_NUM_THREADS": "2"},
+        {"OMP_THREAD_LIMIT": "2", "NNFAST_NUM_THREADS": "2"},
+        pytest.param(
+            {"ONE_PROCESSOR": "1", "NNFAST_NUM_THREADS": "2"},
+            marks=pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs sched_setaffinity"),
+        ),
+    ],
+    ids=lambda change: min(change),
+)
+def test_threads_that_do_not_come(change):
+    """A smaller team than planned for, or eight threads on one processor: those that run do the work of all, with the same bits."""
+    done = run_script(ABSENT, environment=change)
+    assert done.returncode == 0 and done.stdout == "same bits\n", done.stderr
 
 
 FORK = """

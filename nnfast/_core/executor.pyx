@@ -12,8 +12,8 @@ from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
 from nnfast._core.nnfast cimport (
-    NNF_PARAMETERS, NNF_SCRATCH_BYTES, nnf_function, nnf_kernel, nnf_openmp_version, nnf_operation, nnf_run,
-    nnf_run_thread, nnf_step, nnf_team_give, nnf_team_prepare, nnf_team_size, nnf_team_take,
+    NNF_PARAMETERS, NNF_SCRATCH_BYTES, nnf_function, nnf_kernel, nnf_openmp_version, nnf_operation, nnf_phase,
+    nnf_prepare_run, nnf_run, nnf_run_thread, nnf_share, nnf_step, nnf_team_give, nnf_team_prepare, nnf_team_take,
 )
 from nnfast._core.runtime cimport Memory
 
@@ -37,6 +37,9 @@ cdef class Executor:
 
     cdef nnf_step *steps
     cdef int32_t count
+    cdef nnf_phase *phases
+    cdef int32_t phase_count
+    cdef nnf_share *shares
     cdef char **pointers
     cdef int64_t *sizes
     cdef double *scalars
@@ -63,6 +66,8 @@ cdef class Executor:
         self.size_count = []
         self.pointer_count = sum(len(t[1]) for t in steps)
         self.steps = <nnf_step *> calloc(self.count + 1, sizeof(nnf_step))
+        self.phases = <nnf_phase *> calloc(self.count + 1, sizeof(nnf_phase))
+        self.shares = <nnf_share *> calloc(max(threads, 1), sizeof(nnf_share))
         self.pointers = <char **> calloc(self.pointer_count + 1, sizeof(char *))
         self.fix_space = <int32_t *> calloc(self.pointer_count + 1, sizeof(int32_t))
         self.fix_offset = <int64_t *> calloc(self.pointer_count + 1, sizeof(int64_t))
@@ -70,7 +75,7 @@ cdef class Executor:
         self.scalars = <double *> calloc(sum(len(t[3]) for t in steps) + 1, sizeof(double))
         self.operations = <nnf_operation *> calloc(sum(len(t[4]) for t in steps) + 1, sizeof(nnf_operation))
         self.profile = <int64_t *> calloc(self.count + 1, sizeof(int64_t))
-        if not (self.steps and self.pointers and self.fix_space and self.fix_offset and self.sizes and self.scalars
+        if not (self.steps and self.phases and self.shares and self.pointers and self.fix_space and self.fix_offset and self.sizes and self.scalars
                 and self.operations and self.profile):
             raise MemoryError(f"nnfast could not get memory for a plan of {self.count} steps")
         for i in range(self.count):
@@ -105,8 +110,25 @@ cdef class Executor:
                     operation.p[j] = parameters[j]
                 o += 1
 
+        self._make_phases()
+
+    cdef _make_phases(self):
+        """Cut the steps at the barriers."""
+        cdef nnf_phase *phase
+        cdef int32_t i
+        for i in range(self.count):
+            if i == 0 or self.steps[i].barrier:
+                phase = &self.phases[self.phase_count]
+                phase.begin = i
+                phase.shares = 1
+                self.phase_count += 1
+            phase.end = i + 1
+            phase.shares = max(phase.shares, self.steps[i].threads)
+
     def __dealloc__(self):
         free(self.steps)
+        free(self.phases)
+        free(self.shares)
         free(self.pointers)
         free(self.fix_space)
         free(self.fix_offset)
@@ -160,21 +182,22 @@ cdef class Executor:
                 raise RuntimeError(f"space {i} of the plan is not bound")
         scratch = self._take_scratch(max(wanted, 1))
         run.steps = self.steps
-        run.count = self.count
+        run.phases = self.phases
+        run.phase_count = self.phase_count
+        run.shares = self.shares
         run.batches = batches
         run.profile_ns = self.profile if profile else NULL
-        clear_barrier(&run)
         try:
             team = wanted > 1 and nnf_team_take()
+            run.threads = wanted if team else 1
+            nnf_prepare_run(&run)
             if not team:
-                run.threads = 1
                 with nogil:
-                    nnf_run_thread(&run, 0, 1)
+                    nnf_run_thread(&run, 0)
                 return
-            run.threads = wanted
             try:
                 with nogil, parallel(num_threads=wanted):
-                    nnf_run_thread(&run, threadid(), nnf_team_size())
+                    nnf_run_thread(&run, threadid())
             finally:
                 nnf_team_give()
         finally:
@@ -197,15 +220,3 @@ cdef class Executor:
     def profile_ns(self) -> list:
         """Nanoseconds of each step, added up over the profiled runs."""
         return [self.profile[i] for i in range(self.count)]
-
-
-cdef extern from *:
-    """
-    #include <stdatomic.h>
-    static void clear_barrier(nnf_run *run) {
-        atomic_init(&run->arrived, 0);
-        atomic_init(&run->generation, 0);
-        atomic_init(&run->sleepers, 0);
-    }
-    """
-    void clear_barrier(nnf_run *run) nogil

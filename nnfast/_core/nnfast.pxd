@@ -43,18 +43,28 @@ cdef extern from "nnfast.h" nogil:
         int32_t count
         const nnf_entry *entries
 
+    ctypedef struct nnf_phase:
+        int32_t begin
+        int32_t end
+        int32_t shares
+
+    ctypedef struct nnf_share:
+        pass
+
     ctypedef struct nnf_run:
         nnf_step *steps
-        int32_t count
+        const nnf_phase *phases
+        nnf_share *shares
+        int32_t phase_count
         int32_t threads
         int64_t batches
         int64_t *profile_ns
 
-    void nnf_run_thread(nnf_run *run, int thread, int threads)
+    void nnf_prepare_run(nnf_run *run)
+    void nnf_run_thread(nnf_run *run, int thread)
     void nnf_team_prepare()
     int nnf_team_take()
     void nnf_team_give()
-    int nnf_team_size()
     int nnf_openmp_version()
     void *nnf_allocate(int64_t nbytes)
     void nnf_release(void *block, int64_t nbytes)

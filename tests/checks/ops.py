@@ -29,13 +29,13 @@ def samples(op, dtype):
 @contextmanager
 def everything_divided():
     """However small a step is, all threads get a share of it."""
-    limit = threads.DIVIDE_FROM_NS
+    limits = threads.DIVIDE_PLAN_FROM_NS, threads.DIVIDE_STEP_FROM_NS
     forget_plans()
-    threads.DIVIDE_FROM_NS = 0.0
+    threads.DIVIDE_PLAN_FROM_NS = threads.DIVIDE_STEP_FROM_NS = 0.0
     try:
         yield
     finally:
-        threads.DIVIDE_FROM_NS = limit
+        threads.DIVIDE_PLAN_FROM_NS, threads.DIVIDE_STEP_FROM_NS = limits
         forget_plans()
 
 
