@@ -75,8 +75,8 @@ cdef class Executor:
         self.scalars = <double *> calloc(sum(len(t[3]) for t in steps) + 1, sizeof(double))
         self.operations = <nnf_operation *> calloc(sum(len(t[4]) for t in steps) + 1, sizeof(nnf_operation))
         self.profile = <int64_t *> calloc(self.count + 1, sizeof(int64_t))
-        if not (self.steps and self.phases and self.shares and self.pointers and self.fix_space and self.fix_offset and self.sizes and self.scalars
-                and self.operations and self.profile):
+        if not (self.steps and self.phases and self.shares and self.pointers and self.fix_space and self.fix_offset
+                and self.sizes and self.scalars and self.operations and self.profile):
             raise MemoryError(f"nnfast could not get memory for a plan of {self.count} steps")
         for i in range(self.count):
             kernel, buffers, sizes, scalars, program, step_threads, barrier = steps[i]
