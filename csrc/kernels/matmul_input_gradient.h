@@ -57,10 +57,15 @@ static void input_gradient_chunk(const input_gradient *g, range rows, range colu
                 .c = edge.value,
                 .c_row = nv * LANES,
                 .c_panel = NNF_PANEL,
-                .ahead = m == 0 ? mr * NNF_PANEL : 0,
+                .ahead = m + nv * LANES < height ? 0 : mr * NNF_PANEL,
                 .k = nc,
                 .accumulate = 0,
             };
+            for (int64_t r = m; r < smaller(m + nv * LANES, height); r++) {
+                const real *p = g->dx + (rows.begin + r) * g->lddx + k;
+                __builtin_prefetch(p, 1, 2);
+                __builtin_prefetch(p + mr - 1, 1, 2);
+            }
             weight_tiles[mr][nv](&t);
             store_transposed(g->dx + (rows.begin + m) * g->lddx + k, g->lddx, edge.value, mr, nv, height - m, n > 0);
         }

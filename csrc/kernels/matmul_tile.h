@@ -43,7 +43,8 @@ typedef struct tile {
     real *c; /* panel j of row r at c[r * c_row + j * c_panel] */
     int64_t c_row, c_panel;
     int64_t k;
-    int64_t ahead;  /* memory to fetch meanwhile: from b (in tile_weight: from a) this many elements on; 0 for none */
+    int64_t ahead;  /* memory to fetch meanwhile, so many elements from b; in tile_weight where the next strip begins,
+                       from a */
     int accumulate; /* add the sums to c, or set c */
 } tile;
 
@@ -130,17 +131,21 @@ NNF_INLINE void tile_rows(const tile *t, const int mr, const int nv) {
     tile_store(acc, mr, nv, t);
 }
 
-/* a is a strip of rows of a weight in panels, k runs along its columns: (r, k) at a[r * 16 + k] inside a panel. */
+/* a is a strip of rows of a weight in panels, k runs along its columns: (r, k) at a[r * 16 + k] inside a panel. Panels
+ * lie far apart, often in the same few sets of the cache, so each is fetched shortly before its use. */
+enum { FETCH_PANELS = 4 };
+
 NNF_INLINE void tile_weight(const tile *t, const int mr, const int nv) {
     vec acc[32];
     tile_clear(acc, mr * nv);
     const real *a = t->a, *b = t->b;
     int64_t k = t->k;
+    const int64_t wrap = t->ahead - t->k / NNF_PANEL * t->a_step;
     for (; k >= NNF_PANEL; k -= NNF_PANEL, a += t->a_step, b += NNF_PANEL * NNF_PANEL) {
-        if (t->ahead)
-#pragma GCC unroll 16
-            for (int r = 0; r < mr; r++)
-                __builtin_prefetch(a + t->ahead + r * NNF_PANEL, 0, 2);
+        const real *soon = a + FETCH_PANELS * t->a_step + (k >= (FETCH_PANELS + 1) * NNF_PANEL ? 0 : wrap);
+#pragma GCC unroll 32
+        for (int line = 0; line < mr * VECTORS_PER_PANEL; line += VECTORS_PER_LINE)
+            __builtin_prefetch(soon + line * LANES, 0, 3);
         tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, NNF_PANEL, 0, 0);
     }
     tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, k, 0, 0);
