@@ -78,13 +78,10 @@ static void input_gradient_chunk(const input_gradient *g, range rows, range colu
 }
 
 /* The other way: transpose w into panels of its rows and multiply as in the forward product. It costs as much as about
- * ten rows of the batch; the lanes over a batch of a few rows would be mostly idle, and the transposition of dx costs
- * more where n is short. Same chains, same bits. */
-enum { FEW_LANES = NNF_REAL == 32 ? LANES / 4 : 0, TRANSPOSED_ELEMENTS = 2 * BLOCK_BYTES / (NNF_REAL / 8) };
+ * ten rows of the batch; the transposition of dx costs more where n is short. Same chains, same bits. */
+enum { TRANSPOSED_ELEMENTS = 2 * BLOCK_BYTES / (NNF_REAL / 8) };
 
-static int transposing_pays(int64_t rows, int64_t N) {
-    return rows <= FEW_LANES ? N <= TRANSPOSED_ELEMENTS / NNF_PANEL : 2 * N <= rows && N <= NNF_CHUNK;
-}
+static int transposing_pays(int64_t rows, int64_t N) { return 2 * N <= rows && N <= NNF_CHUNK; }
 
 static void input_gradient_transposing(const input_gradient *g, range rows, range columns) {
     linear l = {
@@ -98,8 +95,7 @@ static void input_gradient_transposing(const input_gradient *g, range rows, rang
         .ldx = g->lddy,
         .packed = g->panels + TRANSPOSED_ELEMENTS,
     };
-    const int64_t most = rows.end - rows.begin <= FEW_LANES ? TRANSPOSED_ELEMENTS / 8 : TRANSPOSED_ELEMENTS;
-    const strips blocks = strips_of(panels_of(columns), larger(1, most / NNF_PANEL / larger(1, g->N)));
+    const strips blocks = strips_of(panels_of(columns), larger(1, TRANSPOSED_ELEMENTS / NNF_PANEL / larger(1, g->N)));
     for (int64_t i = 0; i < blocks.count; i++) {
         const int64_t begin = columns.begin + strip_begin(blocks, i) * NNF_PANEL;
         const range block = {begin, smaller(begin + strip_rows(blocks, i) * NNF_PANEL, columns.end)};
@@ -112,6 +108,8 @@ static void input_gradient_transposing(const input_gradient *g, range rows, rang
         linear_range(&l, rows, block);
     }
 }
+
+#include "matmul_input_gradient_few.h"
 
 static void k_linear_input_gradient(const nnf_step *step, int thread, int threads) {
     const int64_t M = step->size[0], N = step->size[1], K = step->size[2];
@@ -129,6 +127,10 @@ static void k_linear_input_gradient(const nnf_step *step, int thread, int thread
     const share s = share_of(M, NNF_PANEL, K, NNF_PANEL, M < FEW_BATCH, thread, (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin)
         return;
+    if (s.rows.end - s.rows.begin <= FEW_TURNED && N > 0) {
+        input_gradient_few(&g, s.rows, s.columns);
+        return;
+    }
     if (transposing_pays(s.rows.end - s.rows.begin, N)) {
         input_gradient_transposing(&g, s.rows, s.columns);
         return;

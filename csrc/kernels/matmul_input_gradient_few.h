@@ -1,0 +1,64 @@
+/* The input gradient of a few rows: dx[rows, columns] = dy[rows, N] transpose(w), a sum over the columns of w.
+ *
+ * Lanes over the batch would be mostly idle, so they lie over k here: blocks of LANES x LANES of w are transposed in
+ * registers on their way. w is read once, in the order in which it lies. Loops, from the outside: chunks of n, blocks
+ * of n, blocks of k, rows. The sums of a chunk wait in the scratch between the blocks; same chains, same bits. */
+#ifndef NNF_MATMUL_INPUT_GRADIENT_FEW_H
+#define NNF_MATMUL_INPUT_GRADIENT_FEW_H
+
+/* Up to so many rows. One transposition costs about as much as LANES rows of idle lanes. */
+enum { FEW_TURNED = LANES / 2, TURNED_COLUMNS = 1024 };
+
+/* sum[rows, LANES] = or += dy[rows, n] transpose(w[LANES, n]), n <= LANES */
+NNF_INLINE void turned_block(real *sum, const real *dy, int64_t lddy, vec w[LANES], int64_t rows, int64_t n,
+                             int first) {
+    transpose(w);
+    for (int64_t r = 0; r < rows; r++, sum += TURNED_COLUMNS, dy += lddy) {
+        vec acc = first ? v_zero() : v_load(sum);
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            if (i < n)
+                acc = v_fma(v_set(dy[i]), w[i], acc);
+        v_store(sum, acc);
+    }
+}
+
+/* sum[rows, columns] = dy[rows, n..n + nc] transpose(w[columns, n..n + nc]) */
+static void turned_chunk(const input_gradient *g, range rows, range columns, int64_t n, int64_t nc) {
+    const int64_t height = rows.end - rows.begin;
+    for (int64_t end = n + nc, begin = n; n < end; n += LANES) {
+        const real *dy = g->dy + rows.begin * g->lddy + n;
+        const real *w = g->w + n / NNF_PANEL * NNF_PANEL * g->K + n % NNF_PANEL + columns.begin * NNF_PANEL;
+        real *sum = g->panels;
+        for (int64_t k = columns.begin; k < columns.end; k += LANES, w += LANES * NNF_PANEL, sum += LANES) {
+            vec t[LANES];
+            if (columns.end - k >= LANES)
+                load_block(t, w, NNF_PANEL, LANES, LANES);
+            else
+                load_block(t, w, NNF_PANEL, columns.end - k, LANES);
+            if (end - n >= LANES)
+                turned_block(sum, dy, g->lddy, t, height, LANES, n == begin);
+            else
+                turned_block(sum, dy, g->lddy, t, height, end - n, n == begin);
+        }
+    }
+}
+
+static void input_gradient_few(const input_gradient *g, range rows, range columns) {
+    for (int64_t k = columns.begin; k < columns.end; k += TURNED_COLUMNS) {
+        const range block = {k, smaller(k + TURNED_COLUMNS, columns.end)};
+        for (int64_t n = 0; n == 0 || n < g->N; n += NNF_CHUNK) {
+            turned_chunk(g, rows, block, n, smaller(NNF_CHUNK, g->N - n));
+            for (int64_t m = rows.begin; m < rows.end; m++)
+                for (int64_t v = 0; v < block.end - k; v += LANES) {
+                    const int64_t count = smaller(LANES, block.end - k - v);
+                    real *p = g->dx + m * g->lddx + k + v;
+                    const vec sum = v_load(g->panels + (m - rows.begin) * TURNED_COLUMNS + v);
+                    v_store_first(p, n > 0 ? v_add(v_load_first(p, count), sum) : sum, count);
+                }
+        }
+    }
+    finish(g->step, g->dx, g->lddx, rows, columns);
+}
+
+#endif
