@@ -15,7 +15,7 @@
 #include "matmul_linear.h"
 
 #include "matmul_input_gradient.h"
-#include "matmul_weight_gradient.h"
+#include "matmul_rows.h"
 
 /* w panels = x[K, N]. Buffers: panels, x. Sizes: K, N, row stride of x. Threads divide the panels. */
 static void k_pack_panels(const nnf_step *step, int thread, int threads) {
@@ -51,6 +51,7 @@ static void k_unpack_panels(const nnf_step *step, int thread, int threads) {
 
 #define NNF_MATMUL_KERNELS(X)                                                                                          \
     X(linear)                                                                                                          \
+    X(matmul_rows)                                                                                                     \
     X(linear_weight_gradient)                                                                                          \
     X(linear_input_gradient)                                                                                           \
     X(pack_panels)                                                                                                     \

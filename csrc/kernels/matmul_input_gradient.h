@@ -54,6 +54,7 @@ static void input_gradient_chunk(const input_gradient *g, range rows, range colu
                 .a_step = g->K * NNF_PANEL,
                 .b = g->panels + m / NNF_PANEL * NNF_PANEL * nc + m % NNF_PANEL,
                 .b_panel = nc * NNF_PANEL,
+                .b_step = NNF_PANEL,
                 .c = edge.value,
                 .c_row = nv * LANES,
                 .c_panel = NNF_PANEL,

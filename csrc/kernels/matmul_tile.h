@@ -38,13 +38,14 @@ typedef struct tile {
     const real *a;  /* element (r, k) at a[r * a_row + k * a_step] */
     int64_t a_row;  /* used by tile_rows only */
     int64_t a_step; /* in tile_weight: from one panel to the next */
-    const real *b;  /* row k of panel j at b[j * b_panel + k * NNF_PANEL] */
-    int64_t b_panel;
+    const real *b;  /* row k of panel j at b[j * b_panel + k * b_step] */
+    int64_t b_panel, b_step;
     real *c; /* panel j of row r at c[r * c_row + j * c_panel] */
     int64_t c_row, c_panel;
     int64_t k;
     int64_t ahead;  /* memory to fetch meanwhile, so many elements from b; in tile_weight where the next strip begins,
                        from a */
+    int64_t line;   /* how far apart the lines are that are fetched; 0 for one line */
     int accumulate; /* add the sums to c, or set c */
 } tile;
 
@@ -55,10 +56,13 @@ NNF_INLINE int64_t vector_offset(int v, int64_t panel) {
 }
 
 NNF_INLINE void tile_sum(vec *acc, const int mr, const int nv, const real *a, int64_t a_row, int64_t a_step,
-                         const real *b, int64_t b_panel, int64_t k, const int fetch, int64_t ahead) {
-    for (int64_t i = 0; i < k; i++, a += a_step, b += NNF_PANEL) {
+                         const real *b, int64_t b_panel, int64_t b_step, int64_t k, const int fetch, int64_t ahead,
+                         int64_t line) {
+    for (int64_t i = 0; i < k; i++, a += a_step, b += b_step) {
         if (fetch)
-            __builtin_prefetch(b + ahead, 0, 2);
+#pragma GCC unroll 8
+            for (int v = 0; v < nv; v += VECTORS_PER_LINE)
+                __builtin_prefetch(b + ahead + v / VECTORS_PER_LINE * line, 0, 3);
         if (mr >= nv) {
             vec row[8];
 #pragma GCC unroll 8
@@ -119,7 +123,7 @@ NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const til
 NNF_INLINE void tile_packed(const tile *t, const int mr, const int nv) {
     vec acc[32];
     tile_clear(acc, mr * nv);
-    tile_sum(acc, mr, nv, t->a, 1, t->a_step, t->b, t->b_panel, t->k, 1, t->ahead);
+    tile_sum(acc, mr, nv, t->a, 1, t->a_step, t->b, t->b_panel, t->b_step, t->k, 1, t->ahead, t->line);
     tile_store(acc, mr, nv, t);
 }
 
@@ -127,7 +131,7 @@ NNF_INLINE void tile_packed(const tile *t, const int mr, const int nv) {
 NNF_INLINE void tile_rows(const tile *t, const int mr, const int nv) {
     vec acc[32];
     tile_clear(acc, mr * nv);
-    tile_sum(acc, mr, nv, t->a, t->a_row, t->a_step, t->b, t->b_panel, t->k, 0, 0);
+    tile_sum(acc, mr, nv, t->a, t->a_row, t->a_step, t->b, t->b_panel, t->b_step, t->k, 0, 0, 0);
     tile_store(acc, mr, nv, t);
 }
 
@@ -146,9 +150,9 @@ NNF_INLINE void tile_weight(const tile *t, const int mr, const int nv) {
 #pragma GCC unroll 32
         for (int line = 0; line < mr * VECTORS_PER_PANEL; line += VECTORS_PER_LINE)
             __builtin_prefetch(soon + line * LANES, 0, 3);
-        tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, NNF_PANEL, 0, 0);
+        tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, NNF_PANEL, NNF_PANEL, 0, 0, 0);
     }
-    tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, k, 0, 0);
+    tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, NNF_PANEL, k, 0, 0, 0);
     tile_store(acc, mr, nv, t);
 }
 

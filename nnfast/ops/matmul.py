@@ -67,8 +67,12 @@ def _gradient(node: Node, dy: Value) -> list[Value]:
 KERNELS = {(False, False): "linear", (True, False): "linear_weight_gradient", (False, True): "linear_input_gradient"}
 
 
+ROW_MAJOR = "matmul_rows"  # the forward product where b is no weight in panels
+
+
 def _kernel(node: Node) -> str:
-    return KERNELS[node.attributes["transpose_a"], node.attributes["transpose_b"]]
+    transposed = node.attributes["transpose_a"], node.attributes["transpose_b"]
+    return ROW_MAJOR if not any(transposed) and node.inputs[1].layout == "row" else KERNELS[transposed]
 
 
 def _arguments(node: Node) -> tuple[list[int], list[float]]:
@@ -84,7 +88,7 @@ def _arguments(node: Node) -> tuple[list[int], list[float]]:
         return [m, n, k, k, n], []
     m, k = a.shape
     n = b.shape[1]
-    return [m, n, k, n, k], []
+    return [m, n, k, n, k, *([n] if b.layout == "row" else [])], []
 
 
 def flops(node: Node) -> float:

@@ -13,9 +13,6 @@ from nnfast.ops.elementwise import call
 from nnfast.passes.rewrite import copy_node, rewrite
 
 PRODUCTS = ("matmul", "product_with_epilogue")
-# Up to so many rows, turning a costs less than packing b: 1 x 1024 x 1024 took 0.6 of the time, 8 x 1024 x 1024 0.85, and
-# 16 or more the same or longer (Intel Xeon with AVX-512, 2026-11).
-FEW_ROWS = 8
 
 
 def assign_layouts(graph: Graph) -> Graph:
@@ -51,7 +48,7 @@ def _as(value: Value, layout: str) -> Value:
 
 
 def _product(new: Graph, node: Node, inputs: list[Value], as_panels: bool) -> list[Value]:
-    """The kernels read the second matrix from panels, but for the weight gradient, which reads two row-major ones."""
+    """The kernels read a weight from its panels, other matrices row-major; none of them is transposed, but a for the weight gradient."""
     a, b, *operands = inputs
     attributes = dict(node.attributes)
     if attributes["transpose_a"] and attributes["transpose_b"]:
@@ -62,13 +59,8 @@ def _product(new: Graph, node: Node, inputs: list[Value], as_panels: bool) -> li
         outputs = new.add(node.op, [a, _as(b, "row"), *operands], attributes)
         outputs[0].layout = "panel" if as_panels and node.op.name == "matmul" else "row"
         return outputs
-    if b.layout == "row" and not attributes["transpose_b"] and a.shape[0] <= FEW_ROWS and node.op.name == "matmul":
-        # the sums and their order are the same
-        columns = call("reshape", a, shape=a.shape[::-1]) if a.shape[0] == 1 else call("transpose", a, axes=(1, 0))
-        return new.add(node.op, [columns, b], {**attributes, "transpose_a": True})
-    if b.layout == "row":
-        b = call("pack_panels", b, transpose=attributes["transpose_b"])
-        attributes["transpose_b"] = False
+    if b.layout == "row" and attributes["transpose_b"]:
+        b, attributes["transpose_b"] = call("pack_panels", b, transpose=True), False
     return new.add(node.op, [a, b, *operands], attributes)
 
 

@@ -1,6 +1,7 @@
-"""The three products through the executor, on memory of one's own, and their exact oracle.
+"""The products through the executor, on memory of one's own, and their exact oracle.
 
     linear                  y[M, N]  = x[M, K] w[K, N]
+    matmul_rows             y[M, N]  = x[M, K] b[K, N], b row-major
     linear_weight_gradient  dw[K, N] = x[M, K]^T dy[M, N]
     linear_input_gradient   dx[M, K] = dy[M, N] w[K, N]^T
 
@@ -15,13 +16,15 @@ from nnfast._core import runtime
 from nnfast._core.executor import Executor
 from nnfast.reference import contract_matmul
 
-FORMS = ("linear", "linear_weight_gradient", "linear_input_gradient")
+FORMS = ("linear", "matmul_rows", "linear_weight_gradient", "linear_input_gradient")
 SIZES = [
     (1, 1, 1), (0, 5, 3), (5, 0, 3), (5, 3, 0), (1, 16, 16), (1, 17, 40), (2, 15, 33), (3, 31, 7), (6, 33, 65),
     (14, 32, 16), (15, 64, 17), (16, 48, 48), (17, 65, 31), (33, 10, 129), (65, 100, 9),
+    (20, 70, 140), (140, 70, 20), (8, 20, 20), (9, 40, 20),
 ]  # fmt: skip
 LONG = {  # the summed axis beyond one chunk of 512, at its edges too
     "linear": [(3, 17, 511), (3, 17, 512), (4, 33, 513), (5, 16, 1025), (2, 7, 1600)],
+    "matmul_rows": [(3, 17, 511), (3, 17, 512), (4, 33, 513), (5, 16, 1025), (2, 7, 1600)],
     "linear_weight_gradient": [(511, 17, 3), (512, 17, 3), (513, 33, 4), (1025, 16, 5), (1600, 7, 2)],
     "linear_input_gradient": [(3, 511, 17), (3, 512, 17), (4, 513, 33), (5, 1025, 16), (2, 1600, 7)],
 }
@@ -41,12 +44,12 @@ def operands(form, sizes, dtype):
     m, n, k = sizes
     rng = np.random.default_rng([m, n, k])
     x, w, dy = ((rng.standard_normal(shape)).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
-    return {"linear": (x, w), "linear_weight_gradient": (x, dy), "linear_input_gradient": (dy, w)}[form]
+    return {"linear_weight_gradient": (x, dy), "linear_input_gradient": (dy, w)}.get(form, (x, w))
 
 
 def plain(form, a, b):
     """The operands as a product of two matrices."""
-    return {"linear": (a, b), "linear_weight_gradient": (a.T, b), "linear_input_gradient": (a, b.T)}[form]
+    return {"linear_weight_gradient": (a.T, b), "linear_input_gradient": (a, b.T)}.get(form, (a, b))
 
 
 def oracle(form, sizes, dtype):
@@ -89,10 +92,14 @@ def run(form, sizes, dtype, level=None, threads=1, empty=np.empty, gap=0, panel=
         second, _ = padded(b, gap, empty)
         step_sizes = [m, n, k, int(panel), k + gap, n + gap]
         shape = (k, n)
+    elif form == "matmul_rows":
+        second, _ = padded(b, gap, empty)
+        shape = (m, n)
+        step_sizes = [m, n, k, n + gap, k + gap, n + gap]
     else:
         second = empty(panels(b).shape, b.dtype)
         second[...] = panels(b)
-        shape = (m, n) if form == "linear" else (m, k)
+        shape = (m, k) if form == "linear_input_gradient" else (m, n)
         step_sizes = [m, n, k, shape[1] + gap, a.shape[1] + gap]
     if form == "linear_weight_gradient":
         result = empty((-(-n // 16), k, 16) if panel else (k, n), a.dtype)

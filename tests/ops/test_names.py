@@ -21,7 +21,7 @@ UNUSED_KERNELS = {"fill": "no op asks for it yet", "sum_squares": "no op asks fo
 
 def asked_by_the_registry():
     """(kernels, functions) that ops call, over all their samples."""
-    kernels, functions = set(PRODUCTS.values()), set()  # one of them takes weights in panels, which samples are not
+    kernels, functions = set(PRODUCTS.values()), set()  # some take weights in panels, which samples are not
     for op in OPS.values():
         for dtype in ops.DTYPES:
             for arrays, attributes in ops.samples(op, dtype):
