@@ -9,32 +9,28 @@
 /* 1 + z = result + low exactly, 0 <= z <= 1 */
 NNF_INLINE vec one_plus(vec z, vec *low) { return fast_two_sum(v_set(1), z, low); }
 
-/* 1 / (1 + e^-x) */
+/* 1 / (1 + e^-x); the rounding errors of 1 + z and of the quotient are corrected. */
 NNF_INLINE vec v_sigmoid(vec x) {
     vec low;
     const vec z = exp_minus_abs(x);
     const vec sum = one_plus(z, &low);
-    return quotient(v_select(v_lt(x, v_zero()), z, v_set(1)), v_zero(), sum, low);
+    const vec inverse = v_div(v_set(1), sum);
+    const vec a = v_select(v_lt(x, v_zero()), z, v_set(1));
+    const vec y = v_mul(a, inverse);
+    return v_fma(v_fnma(y, low, v_fnma(y, sum, a)), inverse, y);
 }
 
-#if NNF_REAL == 32
-/* tanh(t) / t - 1 = t^2 p(t^2) for t < 0.56; relative error of tanh below 2^-29. */
-static const real tanh_p[] = {-0x1.55554cp-2f, 0x1.110d3cp-3f, -0x1.b9259ap-5f, 0x1.58ff52p-6f, -0x1.992d34p-8f};
-#else
-/* Relative error of tanh below 2^-59. */
-static const real tanh_p[] = {-0x1.5555555555551p-2,  0x1.111111111085ap-3,  -0x1.ba1ba1b97943fp-5,
-                              0x1.664f48565421bp-6,   -0x1.226e2e7c4f090p-7, 0x1.d6d27d94965f2p-9,
-                              -0x1.7d8e1445a5b11p-10, 0x1.3473b4151122fp-11, -0x1.e8bf92a5f7e63p-13,
-                              0x1.5b5a2985a07f9p-14,  -0x1.41999885d14b1p-16};
-#endif
-
-/* A polynomial where |tanh x| < 1/2, else 1 - 2z / (1 + z) with z = e^(-2|x|). */
+/* p / (1 + p) with p = (e^(2|x|) - 1) / 2, insensitive to p where it is large. The rounding error of 1 + p is
+ * corrected; 1 / (1 + p) is 1 - y. */
 NNF_INLINE vec v_tanh(vec x) {
-    const vec t = v_abs(x), square = v_mul(t, t);
-    const vec small = v_fma(v_mul(square, t), NNF_POLYNOMIAL(square, tanh_p), t);
-    const vec z = exp_minus_abs(v_add(x, x));
-    const vec large = v_sub(v_set(1), v_div(v_add(z, z), v_add(v_set(1), z)));
-    return v_copysign(v_select(v_lt(t, v_set((real)0.55)), small, large), x);
+    vec n, low;
+    const vec limit = v_set(NNF_PAIR(18.1, 38.2)); /* the result is 1 beyond */
+    const vec t = v_abs(x), one = v_set(1);
+    const vec e = expm1_reduced(exp_reduce_rounded(v_min(limit, v_add(t, t)), &n));
+    const vec scale = v_power_of_two(n, -1);
+    const vec p = v_fma(scale, e, v_sub(scale, v_set((real)0.5)));
+    const vec y = v_div(p, fast_two_sum(v_max(p, one), v_min(p, one), &low));
+    return v_copysign(v_fnma(v_fnma(y, y, y), low, y), x);
 }
 
 /* x / (1 + e^-(u + low)), where u has the sign of x or is |u|; low belongs to |u|. */
