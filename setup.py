@@ -98,6 +98,7 @@ def kernel_headers():
 extensions = [
     Extension("nnfast._core.runtime", ["nnfast/_core/runtime.pyx", "csrc/cpu.c", "csrc/dispatch.c", "csrc/memory.c"]),
     Extension("nnfast._core.executor", ["nnfast/_core/executor.pyx", "csrc/run.c", "csrc/team.c"]),
+    Extension("nnfast._core.calls", ["nnfast/_core/calls.pyx"]),
 ]
 for extension in extensions:
     extension.include_dirs = ["csrc"]

@@ -150,12 +150,18 @@ class Model(Structure):
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """One training step on one batch."""
+        found = self._quick("train", x, y) if sample_weight is None and class_weight is None else None
+        if found is not None:
+            return _as_results(found, return_dict)
         need_compiled(self._compiled, "train_on_batch")
         with self._alone("train_on_batch"):
             return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch."""
+        found = self._quick("test", x, y) if sample_weight is None else None
+        if found is not None:
+            return _as_results(found, return_dict)
         need_compiled(self._compiled, "test_on_batch")
         with self._alone("test_on_batch"):
             return self._on_batch("test", x, y, sample_weight, None, return_dict)
@@ -164,6 +170,15 @@ class Model(Structure):
         """Outputs for one batch."""
         self.connect_to(x)
         return self.pack_outputs(self.predict_arrays(as_row_list(x, self.input_names, "x")))
+
+    def _quick(self, kind: str, x: Any, y: Any) -> dict[str, Any] | None:
+        """Logs of a step on a batch like an earlier one; None where it takes the long way."""
+        if self._compiled is None or not self._busy.acquire(False):
+            return None
+        try:
+            return self._compiled.quick.run(kind, x, y)
+        finally:
+            self._busy.release()
 
     def _on_batch(self, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
         from nnfast.training.loop import _with_class_weight
@@ -181,6 +196,8 @@ class Model(Structure):
         totals = Totals()
         for _, step, log in phase.run(source, np.arange(source.rows), source.rows, None, True):
             totals.add(step, log)
+        if sample_weight is None and not class_weight:
+            need_compiled(self._compiled, kind).quick.add(kind, x, y, step)
         return _as_results(totals.logs(), return_dict)
 
     def _alone(self, call: str) -> _Alone:
@@ -196,7 +213,7 @@ class Model(Structure):
     def prepare_training(self, source: ArraySource | BatchSource) -> None:
         """Build what is not built yet, and let the losses look at the targets."""
         self.prepare_test(source)
-        if not self.trainable_weights:
+        if not need_compiled(self._compiled, "training").trained():
             raise NnfastError(f"model {self.name} has no trainable weights: nothing to fit")
 
     def prepare_test(self, source: ArraySource | BatchSource) -> None:

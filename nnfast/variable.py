@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nnfast._core.calls import note_change
 from nnfast._core.runtime import Memory
 from nnfast.errors import DtypeError, ShapeError
 from nnfast.ops.registry import stored_size
@@ -64,6 +65,16 @@ class Variable:
         self.assign(initializer(self.shape, self.dtype) if callable(initializer) else initializer)
 
     @property
+    def trainable(self) -> bool:
+        """Whether fit changes the content."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = value
+        note_change()
+
+    @property
     def size(self) -> int:
         """Number of elements."""
         return prod(self.shape)
@@ -89,6 +100,7 @@ class Variable:
             storage[:] = self.storage
         self.storage = storage
         self.home = memory
+        note_change()
 
     def numpy(self) -> np.ndarray:
         """A copy of the content, row-major."""

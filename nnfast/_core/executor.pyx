@@ -35,25 +35,6 @@ cdef class Executor:
     by `bind`.
     """
 
-    cdef nnf_step *steps
-    cdef int32_t count
-    cdef nnf_phase *phases
-    cdef int32_t phase_count
-    cdef nnf_share *shares
-    cdef char **pointers
-    cdef int64_t *sizes
-    cdef double *scalars
-    cdef nnf_operation *operations
-    cdef int64_t *profile
-    cdef int32_t *fix_space  # for each pointer: its space, or -1
-    cdef int64_t *fix_offset
-    cdef int32_t pointer_count
-    cdef list owners
-    cdef Memory scratch
-    cdef readonly int threads
-    cdef list first_size
-    cdef list size_count
-
     def __cinit__(self, list steps, int spaces, int threads):
         cdef Py_ssize_t p = 0, s = 0, d = 0, o = 0
         cdef int32_t i, j
@@ -157,14 +138,11 @@ cdef class Executor:
             if self.fix_space[i] == space:
                 self.pointers[i] = start + self.fix_offset[i]
 
-    def call(self, int space, list arrays) -> None:
-        """Bind contiguous buffers to the spaces from this one on, and run once."""
-        cdef Py_ssize_t i
-        for i in range(len(arrays)):
-            self.bind_array(space + i, arrays[i])
-        self.run()
+    cdef _release(self, int space):
+        """Forget what a space was bound to."""
+        self.owners[space] = None
 
-    def set_size(self, int step, int place, int64_t value) -> None:
+    cpdef set_size(self, int step, int place, int64_t value):
         """Change one size of a step, such as the row count of a source."""
         if not 0 <= step < self.count or not 0 <= place < self.size_count[step]:
             raise IndexError(f"step {step} has no size {place}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import config, initializers, ops, regularizers, serialization
+from nnfast._core.calls import note_change
 from nnfast.errors import DtypeError, NnfastError, unknown_name
 from nnfast.graph import trace
 from nnfast.graph.ir import FLOATS, Value
@@ -88,6 +89,7 @@ class Layer:
         elif "_children" in self.__dict__:
             self._children.pop(name, None)
         object.__setattr__(self, name, value)
+        note_change()
 
     # What subclasses write
     def build(self, input_shape: Any) -> None:
@@ -163,6 +165,20 @@ class Layer:
 
     def _parts(self) -> Iterator[Any]:
         return iter({id(item): item for value in self._children.values() for item in _held(value)}.values())
+
+    def containers(self) -> list[Any]:
+        """The lists and dictionaries in attributes of this layer and of those inside, which may change without its knowing."""
+        found: dict[int, Any] = {}
+        waiting: list[Any] = [self]
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, tuple):
+                waiting += item
+            elif isinstance(item, Layer | list | dict) and id(item) not in found:
+                found[id(item)] = item
+                inside = item._children if isinstance(item, Layer) else item
+                waiting += inside.values() if isinstance(inside, dict) else inside
+        return [item for item in found.values() if not isinstance(item, Layer)]
 
     @property
     def weights(self) -> list[Variable]:

@@ -55,6 +55,13 @@ class Loss(Configurable):
     def check_targets(self, y_true: Array, output_shape: Shape) -> None:
         """Raise a helpful error for targets that cannot belong to outputs of this shape. Called with arrays, before training."""
 
+    def target_limits(self, output_shape: Shape) -> tuple[float, float, bool] | None:
+        """Targets from the first to the second number (whole ones only, if the third is True) pass `check_targets`, where their shape does.
+
+        None: only check_targets knows.
+        """
+        return (-math.inf, math.inf, False) if type(self).check_targets is Loss.check_targets else None
+
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         y_true, y_pred = as_tensor(y_true), as_floating(y_pred, self.dtype)
         if isinstance(y_true, np.ndarray):

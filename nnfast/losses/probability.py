@@ -174,6 +174,9 @@ class BinaryCrossentropy(_SmoothedCrossentropy):
             row, value = _first(y_true, wrong)
             raise LabelError(f"{self.name}: target {value} in row {row}; expected 0 and 1, or chances between them")
 
+    def target_limits(self, output_shape: Shape) -> tuple[float, float, bool] | None:
+        return (0.0, 1.0, False) if type(self).check_targets is BinaryCrossentropy.check_targets else None
+
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return binary_crossentropy(y_true, y_pred, self.from_logits, self.label_smoothing, self.axis)
 
@@ -241,6 +244,11 @@ class SparseCategoricalCrossentropy(NamedLoss):
             f"{self.name}: label {value} in row {row}; expected integers from 0 to {classes - 1}, because the model has "
             f"{classes} outputs. Number the classes from 0, or give the last layer more units"
         )
+
+    def target_limits(self, output_shape: Shape) -> tuple[float, float, bool] | None:
+        classes = output_shape[self.axis]
+        known = type(self).check_targets is SparseCategoricalCrossentropy.check_targets
+        return (0.0, classes - 1.0, True) if known and classes is not None else None
 
     def get_config(self) -> Config:
         options: dict[str, Any] = {

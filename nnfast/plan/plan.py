@@ -6,13 +6,16 @@ A plan belongs to one set of shapes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from nnfast._core import runtime
+from nnfast._core.calls import BatchCall, DirectCall, Spec
 from nnfast._core.executor import Executor
 from nnfast.errors import DataError, DtypeError, ShapeError
 from nnfast.graph.ir import Graph, Value
@@ -50,11 +53,19 @@ class Plan:
     """
 
     def __init__(
-        self, graph: Graph, layout: Layout, steps: list[Step], threads: int, level: str | None, streams: Streams | None
+        self,
+        graph: Graph,
+        layout: Layout,
+        steps: list[Step],
+        threads: int,
+        threads_asked: int,
+        level: str | None,
+        streams: Streams | None,
     ) -> None:
         self.graph = graph
         self.steps = steps
-        self.threads = threads
+        self.threads = threads  # used
+        self.threads_asked = threads_asked
         self.layout = layout
         self.streams = streams
         self.peak_bytes = layout.arena_bytes
@@ -84,6 +95,24 @@ class Plan:
         self._executor.bind(CONSTANTS, self._constants.address, self._constants)
         for i, home in enumerate(layout.homes):
             self._executor.bind(2 + i, home.address, home)
+        self._lock = threading.Lock()
+        self._gathers = [i for i, step in enumerate(steps) if step.kernel.startswith("gather_rows")]
+        self._records = [i for i, step in enumerate(steps) if step.kernel == "record"]
+
+    @cached_property
+    def direct(self) -> DirectCall:
+        """The plan on arrays that can be used as they lie."""
+        inputs, outputs = (
+            [Spec(tuple(shape), dtype) for shape, dtype in specs] for specs in (self._input_specs, self._output_specs)
+        )
+        ops = [node.op for node in self.graph.nodes]
+        in_place = len(ops) == 1 and ops[0].kind == "elementwise"
+        return DirectCall(self._executor, self._external, inputs, outputs, in_place, self.threads_asked)
+
+    @property
+    def gives_all(self) -> bool:
+        """Whether `direct` gives all outputs, none of which shares the memory of another value."""
+        return not self._elsewhere
 
     def _external_count(self) -> int:
         return len(self.graph.inputs) + (len(self.graph.outputs) if self.streams is None else 2)
@@ -97,25 +126,20 @@ class Plan:
 
         Arrays are read, and `out` is written, where they lie if dtype and layout are the plan's; otherwise they are converted.
         """
-        given = [
-            array if array.dtype == dtype and array.flags.c_contiguous else np.ascontiguousarray(array, dtype)
-            for array, (_, dtype) in zip(arrays, self._input_specs, strict=True)
-        ]
-        if out is None:
-            results = [np.empty(shape, dtype) for shape, dtype in self._output_specs]
-        else:
-            results = [
-                _target(array, shape, dtype) for array, (shape, dtype) in zip(out, self._output_specs, strict=True)
-            ]
-        self._executor.call(self._external, [*given, *results])
-        for i in self._elsewhere:
-            results[i][...] = self._read(self.graph.outputs[i], [*given, *results])
-        if out is None:
-            return results
-        for array, result in zip(out, results, strict=True):
-            if array is not result:
-                array[...] = result
-        return list(out)
+        found = None if self._elsewhere else self.direct.call(tuple(arrays), out)
+        if found is not None:
+            return found
+        given = [np.require(array, dtype, "CAE") for array, (_, dtype) in zip(arrays, self._input_specs, strict=True)]
+        with self._lock:
+            results = self.direct.call(tuple(given))
+            if results is None:
+                raise ShapeError(f"expected arrays of shapes {self._shapes()}, got {[list(a.shape) for a in arrays]}")
+            for i in self._elsewhere:
+                results[i][...] = self._read(self.graph.outputs[i], [*given, *results])
+        return results if out is None else [_fill(a, result) for a, result in zip(out, results, strict=True)]
+
+    def _shapes(self) -> list[list[int]]:
+        return [list(shape) for shape, _ in self._input_specs]
 
     def _read(self, value: Value, bound: Sequence[np.ndarray]) -> np.ndarray:
         """An output that shares the memory of another value: a constant, a variable, an input, an output or something in the arena."""
@@ -140,9 +164,8 @@ class Plan:
     def bind_log(self, log: np.ndarray) -> None:
         """Where outputs go: float64 [batches, width]."""
         self._executor.bind_array(self._external + 1, log)
-        for i, step in enumerate(self.steps):
-            if step.kernel == "record":
-                self._executor.set_size(i, RECORD_STRIDE, log.shape[1])
+        for i in self._records:
+            self._executor.set_size(i, RECORD_STRIDE, log.shape[1])
 
     def bind_source(self, index: int, array: np.ndarray) -> None:
         """Rows for an input: an array whose rows are contiguous, of any type in SOURCE_CODES."""
@@ -157,9 +180,29 @@ class Plan:
         self._executor.set_size(step, GATHER_CODE, SOURCE_CODES[str(array.dtype)])
         self._executor.set_size(step, GATHER_ROWS, len(array))
 
-    @property
-    def _gathers(self) -> list[int]:
-        return [i for i, step in enumerate(self.steps) if step.kernel.startswith("gather_rows")]
+    def batch_call(
+        self,
+        arrays: Sequence[np.ndarray],
+        limits: Sequence[tuple[float, float, bool] | None],
+        rates: np.ndarray,
+    ) -> BatchCall:
+        """The plan on one batch of arrays like these, all of whose rows it takes in order.
+
+        limits: least and greatest number that an array may have, and whether it may have whole numbers only; None where all are fine.
+        """
+        assert self.streams is not None
+        width = sum(value.size for value in self.graph.outputs)
+        sizes = [(step, RECORD_STRIDE, width) for step in self._records]
+        for step, array in zip(self._gathers, arrays, strict=True):
+            rows = len(array)
+            sizes += [(step, GATHER_STRIDE, array.nbytes // rows), (step, GATHER_ROWS, rows)]
+            sizes.append((step, GATHER_CODE, SOURCE_CODES[str(array.dtype)]))
+        sources = [(Spec(array.shape, array.dtype), limit) for array, limit in zip(arrays, limits, strict=True)]
+        order, log = np.arange(len(arrays[0])), np.zeros((1, width))
+        counters = self.streams.counters.storage
+        return BatchCall(
+            self._executor, self._external, sources, sizes, order, log, counters, rates, (ROW, SLOT), self.threads_asked
+        )
 
     def run(self, batches: int = 1, threads: int = 0, profile: bool = False) -> None:
         """Run all steps for the next batches."""
@@ -170,13 +213,14 @@ class Plan:
         return list(zip((step.title for step in self.steps), self._executor.profile_ns(), strict=True))
 
 
-def _target(out: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """What a plan writes an output to: the array itself, or a contiguous one to be copied from."""
-    if out.shape != shape:
-        raise ShapeError(f"out: expected shape {list(shape)}, got {list(out.shape)}")
-    if out.dtype != dtype:
-        raise DtypeError(f"out: expected dtype {dtype}, got {out.dtype}")
-    return out if out.flags.c_contiguous else np.empty(shape, dtype)
+def _fill(out: np.ndarray, result: np.ndarray) -> np.ndarray:
+    """`out` with the result in it."""
+    if out.shape != result.shape:
+        raise ShapeError(f"out: expected shape {list(result.shape)}, got {list(out.shape)}")
+    if out.dtype != result.dtype:
+        raise DtypeError(f"out: expected dtype {result.dtype}, got {out.dtype}")
+    out[...] = result
+    return out
 
 
 def build(
@@ -195,7 +239,7 @@ def build(
     if streams is not None:
         steps = [*_gather_steps(graph, layout, streams), *steps, *_record_steps(graph, layout, streams)]
     used = divide(steps, threads)
-    return Plan(graph, layout, steps, used, level, streams)
+    return Plan(graph, layout, steps, used, threads, level, streams)
 
 
 def _external(layout: Layout, place: int, nbytes: int = 0) -> Place:

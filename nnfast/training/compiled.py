@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from nnfast import optimizers, passes
+from nnfast._core.calls import Unchanged
 from nnfast.config import get_num_threads
 from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
+from nnfast.training.quick import QuickSteps
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Spec, Step, make_step, predict_step
 from nnfast.training.targets import Target, check_names, make_targets
@@ -39,7 +41,25 @@ class Compiled:
         self.targets: list[Target] | None = None
         self.target_specs: tuple[Spec, ...] = ()  # those of the targets seen first
         self.steps: dict[Any, Step] = {}
-        self.lock = threading.Lock()
+        self._trained: list[Any] = []
+        self._unchanged: Unchanged | None = None
+        self.quick = QuickSteps(self)
+
+    def unchanged(self) -> bool:
+        """Whether layers and weights are as they were when they were last asked for what is trained."""
+        return self._unchanged is not None and self._unchanged.holds()
+
+    def trained(self) -> list[Any]:
+        """The weights to be trained; looked up anew only where something has changed, which takes long in a model of many layers."""
+        if not self.unchanged():
+            self._unchanged = Unchanged(self.model.containers())
+            self._trained = self.model.trainable_weights
+        return self._trained
+
+    def knows(self, step: Step) -> bool:
+        """Whether this step is one of those that `step` would give now."""
+        weights = tuple(map(id, self.trained()))
+        return any(found is step and key[3] == weights and step.plan.valid for key, found in self.steps.items())
 
     def resolve(self, target_specs: Sequence[Spec]) -> list[Target]:
         """Losses and metrics, once the shapes of the targets are known."""
@@ -61,7 +81,7 @@ class Compiled:
     def step(self, kind: str, signature: Signature) -> Step:
         """The plan for a batch of these shapes; made at its first use."""
         model, state = self.model, self.model.state
-        weights = model.trainable_weights
+        weights = self.trained()
         key = (kind, signature, get_num_threads(), tuple(map(id, weights)))
         found = self.steps.get(key)
         if found is None or not found.plan.valid:
