@@ -143,8 +143,16 @@ class Model(Structure):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """Outputs for all rows of x. Row i has the same bits in any batch."""
-        return loop.predict(self, x, {"batch_size": batch_size, "steps": steps, "callbacks": callbacks})
+        """Outputs for all rows of x. Row i has the same bits in any batch, so without batch_size the size is chosen for speed.
+
+        verbose: "auto" is silent for the first second.
+        """
+        if batch_size is None and steps is None and callbacks is None and (verbose == "auto" or verbose == 0):
+            found = self._predict.quick(x)
+            if found is not None:
+                return self.pack_outputs(found)
+        options = {"batch_size": batch_size, "verbose": verbose, "steps": steps, "callbacks": callbacks}
+        return loop.predict(self, x, options)
 
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
@@ -168,6 +176,9 @@ class Model(Structure):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch."""
+        found = self._predict.quick(x)
+        if found is not None:
+            return self.pack_outputs(found)
         self.connect_to(x)
         return self.pack_outputs(self.predict_arrays(as_row_list(x, self.input_names, "x")))
 

@@ -85,6 +85,7 @@ class Progress:
 
     verbose: 0 silent; 1 a bar, or plain lines where there is no terminal: one per epoch, and one about every 10 s in a long epoch;
     2 one line per epoch; "auto" is 1. steps_per_epoch is None where nobody knows it. title stands in place of "Epoch 1/1".
+    patience: nothing is shown of an epoch's first so many seconds, nor of an epoch that is over by then.
 
     >>> import sys
     >>> progress = Progress(2, epochs=1, steps_per_epoch=3, stream=sys.stdout)
@@ -102,6 +103,7 @@ class Progress:
         steps_per_epoch: int | None = None,
         stream: IO[str] | None = None,
         title: str | None = None,
+        patience: float = 0.0,
     ) -> None:
         self.verbose = resolve_verbose(verbose)
         self.epochs = epochs
@@ -111,8 +113,9 @@ class Progress:
         self.epoch = 0
         self.steps = 0
         self._bar: Any = None
-        self._bar_class = _bar_class(self.stream) if self.verbose == 1 else None
         self._last_line = 0.0
+        self._patience = patience
+        self._begin = 0.0
 
     @property
     def shows_logs(self) -> bool:
@@ -125,16 +128,23 @@ class Progress:
         self._drop_bar()
         self.epoch = epoch
         self.steps = 0
-        self._last_line = time.monotonic()
-        if self._bar_class is not None:
-            self._bar = self._bar_class(
-                total=self.steps_per_epoch,
-                desc=self._title(),
-                unit="step",
-                file=self.stream,
-                leave=False,
+        self._last_line = self._begin = time.monotonic()
+        if not self._patience:
+            self._make_bar()
+
+    def _make_bar(self) -> None:
+        if self.verbose != 1 or self._bar is not None:
+            return
+        bar = _bar_class(self.stream)
+        if bar is not None:
+            self._bar = bar(
+                total=self.steps_per_epoch, initial=self.steps, desc=self._title(), unit="step", file=self.stream, leave=False,
                 dynamic_ncols=True,
-            )
+            )  # fmt: skip
+
+    @property
+    def _waits(self) -> bool:
+        return self._patience > 0 and time.monotonic() - self._begin < self._patience
 
     def advance(self, batches: int, logs: Mapping[str, Any] | None = None) -> None:
         """`batches` more batches are done; logs are the figures so far."""
@@ -145,6 +155,8 @@ class Progress:
             self._bar.update(batches)
             return
         now = time.monotonic()
+        if self._patience and self._bar is None and not self._waits:
+            self._make_bar()
         if self.verbose != 1 or now - self._last_line < SECONDS_BETWEEN_LINES:
             return
         self._last_line = now
@@ -154,7 +166,7 @@ class Progress:
     def end_epoch(self, logs: Mapping[str, Any] | None = None, seconds: float = 0.0) -> None:
         """The epoch is done; seconds is its duration."""
         self._drop_bar()
-        if self.verbose == 0:
+        if self.verbose == 0 or self._waits:
             return
         parts = [self._title(), format_seconds(seconds)]
         if self.steps:

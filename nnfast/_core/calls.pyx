@@ -2,8 +2,8 @@
 # cython: boundscheck=False, wraparound=False
 """The short way into a plan, for arrays that can be used as they lie.
 
-In: a plan's executor and what its arrays have to be. Out: results, or None where an array is anything else: then the caller takes the long
-way, which converts what can be converted and says what is wrong with the rest. No Python code runs between the call and the kernels.
+In: a plan's executor and what its arrays have to be. Out: results, or None where an array is anything else: then the
+caller takes the long way, which converts what can be converted and says what is wrong with the rest.
 """
 
 from cpython.buffer cimport PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -28,13 +28,13 @@ cdef int64_t _changes = 0
 
 
 def note_change() -> None:
-    """Something has changed that plans depend on: a layer's attribute, whether a variable is trained, where one lies."""
+    """Something has changed that plans depend on: a layer's attribute, a variable's `trainable`, where it lies."""
     global _changes
     _changes += 1
 
 
 cdef class Unchanged:
-    """Whether layers and variables are as they were: no `note_change` since, and the same items in these lists and dictionaries."""
+    """Whether layers and variables are as they were: no `note_change` since, the same items in these containers."""
 
     cdef int64_t changes
     cdef list lists
@@ -202,7 +202,8 @@ cdef class Calls:
 
     def add(self, DirectCall call) -> None:
         """Take a call in; the one that was not used for longest goes."""
-        self.calls = [call, *self.calls[:_MOST_CALLS - 1]]
+        if not any(known is call for known in self.calls):
+            self.calls = [call, *self.calls[:_MOST_CALLS - 1]]
 
     cpdef list call(self, tuple operands, int threads, out=None):
         """The outputs; None where no call takes these arrays."""
@@ -246,8 +247,9 @@ cdef bint _within(const Number *x, Py_ssize_t n, double low, double high, bint w
 cdef class BatchCall:
     """One training or test step of a plan with streams, on the arrays of one batch.
 
-    sources: for each input of the plan its Spec, and limits (least, greatest, whole numbers only) or None. sizes: (step, place, value) to
-    set first. order, log, counters, rates: arrays that the plan reads and writes; places: of the row and the log's slot in the counters.
+    sources: for each input of the plan its Spec, and limits (least, greatest, whole numbers only) or None.
+    sizes: (step, place, value) to set first. order, log, counters, rates: arrays that the plan reads and writes.
+    places: those of the row and of the log's slot in the counters.
     """
 
     cdef Executor executor
@@ -264,8 +266,8 @@ cdef class BatchCall:
     cdef double rows
     cdef readonly int threads
 
-    def __init__(self, Executor executor, int first, list sources, list sizes, order, log, counters, rates, tuple places,
-                 int threads):
+    def __init__(self, Executor executor, int first, list sources, list sizes, order, log, counters, rates,
+                 tuple places, int threads):
         self.executor, self.first, self.sources, self.sizes = executor, first, sources, sizes
         self.log, self.kept = log, (order, log, counters, rates)
         self.order, self.logged = _address(order), <double *> _address(log)

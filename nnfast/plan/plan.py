@@ -129,7 +129,10 @@ class Plan:
         found = None if self._elsewhere else self.direct.call(tuple(arrays), out)
         if found is not None:
             return found
-        given = [np.require(array, dtype, "CAE") for array, (_, dtype) in zip(arrays, self._input_specs, strict=True)]
+        given = [
+            np.require(array, dtype, ["C", "A", "E"])
+            for array, (_, dtype) in zip(arrays, self._input_specs, strict=True)
+        ]
         with self._lock:
             results = self.direct.call(tuple(given))
             if results is None:

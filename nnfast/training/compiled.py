@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nnfast import optimizers, passes
-from nnfast._core.calls import Unchanged
+from nnfast._core.calls import Calls, Unchanged
 from nnfast.config import get_num_threads
 from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
@@ -169,27 +170,43 @@ def need_compiled(compiled: Compiled | None, call: str) -> Compiled:
 
 
 class PredictPlans:
-    """Plans of predictions, by batch shape and number of threads."""
+    """Plans of predictions, by batch shape and number of threads; those used last are kept."""
+
+    MOST = 32
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.plans: dict[Any, Any] = {}
+        self.plans: OrderedDict[Any, Any] = OrderedDict()
         self.lock = threading.Lock()
+        self.calls = Calls()  # of plans that are valid as long as nothing has changed
+        self.unchanged = Unchanged([])
 
     def plan(self, signature: Signature) -> Any:
         """The plan for a batch of these shapes."""
         key = (signature, get_num_threads())
-        found = self.plans.get(key)
-        if found is None or not found.valid:
-            found = self.plans[key] = predict_step(self.model, signature)
-        return found
+        with self.lock:
+            found = self.plans.get(key)
+            if found is None or not found.valid:
+                found = self.plans[key] = predict_step(self.model, signature)
+                if len(self.plans) > self.MOST:
+                    self.plans.popitem(last=False)
+            self.plans.move_to_end(key)
+            return found
+
+    def quick(self, x: Any) -> list[np.ndarray] | None:
+        """Outputs for an array like an earlier one; None where it takes the long way, or several batches."""
+        return self.calls.call((x,), get_num_threads()) if self.unchanged.holds() else None
 
     def run(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
         """Outputs for one batch, as new arrays or in `out`."""
         shaped, specs = input_specs(self.model, arrays)
-        with self.lock:
-            plan = self.plan(Signature(len(arrays[0]), specs))
-            return plan.call(shaped, out)
+        if not self.unchanged.holds():
+            self.unchanged, self.calls = Unchanged([]), Calls()
+        plan = self.plan(Signature(len(arrays[0]), specs))
+        results: list[np.ndarray] = plan.call(shaped, out)
+        if plan.gives_all:
+            self.calls.add(plan.direct)
+        return results
 
 
 __all__ = ["Compiled", "PredictPlans", "TrainingState", "check_targets", "need_compiled", "signature_of"]
