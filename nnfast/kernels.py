@@ -13,8 +13,10 @@ import numpy as np
 from nnfast import ops
 from nnfast.errors import DtypeError, ShapeError, unknown_name
 from nnfast.ops.registry import OPS
-from nnfast.plan.eager import compute
+from nnfast.plan.eager import OpCall, op_call
 
+_matmul = op_call(OPS["matmul"], {"transpose_a": False, "transpose_b": False})
+_softmax, _log_softmax = op_call(OPS["softmax"], {}), op_call(OPS["log_softmax"], {})
 ELEMENTWISE = tuple(name for name, op in OPS.items() if op.function is not None)
 
 
@@ -31,17 +33,16 @@ def _check_out(name: str, out: np.ndarray | None, shape: tuple[int, ...], dtype:
         raise DtypeError(f"{name}(out=...): the array is read-only")
 
 
-def _apply(name: str, operands: tuple[Any, ...], attributes: dict[str, Any], out: np.ndarray | None) -> Any:
-    """The op of this name on arrays; the result is computed in `out` where it is given and does not overlap an operand."""
+def _apply(call: OpCall, operands: tuple[Any, ...], out: Any) -> Any:
+    """The op on arrays; the result is computed in `out` where it is given and lies apart from the operands."""
     if out is None:
-        return compute(OPS[name], operands, attributes)
-    direct = isinstance(out, np.ndarray) and out.flags.c_contiguous and out.flags.writeable
-    if direct and not any(np.may_share_memory(out, x) for x in operands if isinstance(x, np.ndarray)):
+        return call(operands)
+    if type(out) is np.ndarray:
         try:
-            return compute(OPS[name], operands, attributes, out)
+            return call(operands, out)
         except (ShapeError, DtypeError) as error:
-            raise type(error)(f"{name}: {error}") from None
-    return _give(compute(OPS[name], operands, attributes), out, name)
+            raise type(error)(f"{call.op.name}: {error}") from None
+    return _give(call(operands), out, call.op.name)
 
 
 def _give(result: np.ndarray, out: np.ndarray | None, name: str) -> np.ndarray:
@@ -52,6 +53,10 @@ def _give(result: np.ndarray, out: np.ndarray | None, name: str) -> np.ndarray:
     return out
 
 
+def _is_matrix(x: Any) -> bool:
+    return (x.ndim if type(x) is np.ndarray else np.ndim(x)) == 2
+
+
 def matmul(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
     """Matrix product of row-major arrays: a [..., K], b [K, N] -> [..., N].
 
@@ -60,8 +65,8 @@ def matmul(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]]).tolist()
     [[11.0]]
     """
-    if np.ndim(a) == 2 and np.ndim(b) == 2:
-        return _apply("matmul", (a, b), {"transpose_a": False, "transpose_b": False}, out)
+    if _is_matrix(a) and _is_matrix(b):
+        return _apply(_matmul, (a, b), out)
     return _give(ops.matmul(np.asarray(a), np.asarray(b)), out, "matmul")
 
 
@@ -84,14 +89,14 @@ def linear(
 def softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """exp(x - max) / sum(exp(x - max)) along an axis."""
     if axis == -1:
-        return _apply("softmax", (x,), {}, out)
+        return _apply(_softmax, (x,), out)
     return _give(ops.softmax(np.asarray(x), axis), out, "softmax")
 
 
 def log_softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """x - logsumexp(x) along an axis."""
     if axis == -1:
-        return _apply("log_softmax", (x,), {}, out)
+        return _apply(_log_softmax, (x,), out)
     return _give(ops.log_softmax(np.asarray(x), axis), out, "log_softmax")
 
 
@@ -129,15 +134,20 @@ def _known(activation: str) -> str:
 
 def _elementwise(name: str) -> Any:
     op = OPS[name]
+    defaults = _DEFAULTS.get(name, {})
+    count = len(op.inputs) if len(defaults) == len(op.parameters) else -1  # of operands, where no parameter is needed
+    plain = op_call(op, defaults)
 
     def function(*operands: Any, out: np.ndarray | None = None, **parameters: float) -> np.ndarray:
-        given = {**_DEFAULTS.get(name, {}), **parameters}
+        if not parameters and len(operands) == count:
+            return _apply(plain, operands, out)
+        given = {**defaults, **parameters}
         missing = [parameter for parameter in op.parameters if parameter not in given]
         if missing or len(operands) != len(op.inputs):
             raise DtypeError(
                 f"{name}: expected {', '.join(op.inputs)}{''.join(f', {p}=' for p in op.parameters)}, got {len(operands)} arrays and {sorted(parameters)}"
             )
-        return _apply(name, operands, given, out)
+        return _apply(op_call(op, given), operands, out)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{op.formula}. Arrays: {', '.join(op.inputs)}; NumPy's broadcasting."

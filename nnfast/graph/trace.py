@@ -122,6 +122,12 @@ def as_value(graph: Graph, x: Any, dtype: str | None = None) -> Value:
 
 def apply(op: OpDef, *operands: Any, **attributes: Any) -> Any:
     """Apply an op. Returns one value, or a list where the op has several outputs."""
+    for x in operands:
+        if type(x) is not np.ndarray:
+            break
+    else:  # the shortest way for arrays, which otherwise takes half as long as a small op itself
+        if eager is not None and not _stack.traces:
+            return eager(op, operands, attributes)
     if symbolic is not None and any(isinstance(x, symbolic[0]) for x in operands):
         return symbolic[1](op, operands, attributes)
     graph = _find_graph(operands)

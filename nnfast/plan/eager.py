@@ -6,12 +6,14 @@ In: an op and arrays. Out: arrays. So arrays go through the same kernels as mode
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from nnfast._core.calls import Calls
 from nnfast.config import get_num_threads
 from nnfast.errors import DtypeError
 from nnfast.graph import trace
@@ -22,8 +24,8 @@ from nnfast.passes.simplify import decompose
 from nnfast.plan.plan import Plan, build
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
-_direct: OrderedDict[Any, Plan] = OrderedDict()  # for operands that are arrays of kernel dtypes as they stand
 _lock = threading.RLock()
+_all: weakref.WeakSet[OpCall] = weakref.WeakSet()
 MOST_PLANS = 256
 INT32 = np.iinfo(np.int32)
 
@@ -50,32 +52,63 @@ def as_tensor(x: Any, floating: str) -> np.ndarray:
     raise DtypeError(f"an operand of type {type(x).__name__} and dtype {array.dtype}: expected numbers")
 
 
-def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any], out: np.ndarray | None = None) -> Any:
-    """Apply an op to arrays; returns one array (in `out`, if given), or a list where the op has several outputs."""
-    key = (
-        op.name,
-        repr(attributes) if attributes else "",
-        get_num_threads(),
-        *[(type(x), *_spec(x)) for x in operands],
-    )
+class OpCall:
+    """An op with its attributes, ready to be computed on arrays; it remembers the plans of arrays that could be used as they lay."""
+
+    def __init__(self, op: OpDef, attributes: dict[str, Any]) -> None:
+        self.op = op
+        self.attributes = attributes
+        self._calls = Calls()
+        _all.add(self)
+
+    def __call__(self, operands: Sequence[Any], out: np.ndarray | None = None) -> Any:
+        """One array (in `out`, if given), or a list where the op has several outputs."""
+        found = self._calls.call(tuple(operands), get_num_threads(), None if out is None else (out,))
+        if found is None:
+            found = self._long_way(operands, None if out is None else [out])
+        return found[0] if len(found) == 1 else found
+
+    def _long_way(self, operands: Sequence[Any], out: Sequence[np.ndarray] | None) -> list[np.ndarray]:
+        op = self.op
+        if op.view:
+            return [op.reference(as_tensor(operands[0], "float32"), **self.attributes).copy()]
+        arrays = converted(op, operands)
+        results = run_op(op, arrays, self.attributes, out=out)
+        if op.kind != "update" and all(a is b for a, b in zip(arrays, operands, strict=True)):
+            plan = _plans.get(_key(op, arrays, self.attributes, None, get_num_threads()))
+            if plan is not None and plan.gives_all:  # another thread may have pushed it out
+                self._calls.add(plan.direct)
+        return results
+
+    def forget(self) -> None:
+        self._calls = Calls()
+
+
+_op_calls: dict[str, OpCall] = {}
+
+
+def forget_plans() -> None:
+    """Let all plans be made anew; the kept ones keep their division over threads too."""
     with _lock:
-        plan = _direct.get(key)
-        if plan is not None:
-            results = plan.call(operands, None if out is None else [out])
-            return results[0] if len(results) == 1 else results
-    if op.view:
-        return op.reference(as_tensor(operands[0], "float32"), **attributes).copy()
-    arrays = converted(op, operands)
-    results = run_op(op, arrays, attributes, out=None if out is None else [out])
-    if op.kind != "update" and all(a is b for a, b in zip(arrays, operands, strict=True)):
-        plan = _plans.get(_key(op, arrays, attributes, None, get_num_threads()))
-        if plan is not None:  # another thread may have pushed it out
-            _remember(_direct, key, plan)
-    return results[0] if len(results) == 1 else results
+        _plans.clear()
+    for call in list(_all):
+        call.forget()
 
 
-def _spec(x: Any) -> tuple[Any, Any]:
-    return (x.shape, x.dtype) if type(x) is np.ndarray else ((), None)
+def op_call(op: OpDef, attributes: dict[str, Any]) -> OpCall:
+    """The OpCall of an op with these attributes; the same one as long as it is remembered."""
+    key = f"{op.name} {attributes}" if attributes else op.name
+    call = _op_calls.get(key)
+    if call is None:
+        if len(_op_calls) >= MOST_PLANS:
+            _op_calls.clear()
+        call = _op_calls[key] = OpCall(op, dict(attributes))
+    return call
+
+
+def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any]) -> Any:
+    """Apply an op to arrays; returns one array, or a list where the op has several outputs."""
+    return op_call(op, attributes)(operands)
 
 
 def converted(op: OpDef, operands: Sequence[Any]) -> list[np.ndarray]:
@@ -98,19 +131,14 @@ def run_op(
         plan = _plans.get(key)
         if plan is None:
             plan = _make(op, arrays, attributes, level, count)
-            _remember(_plans, key, plan)
-        return plan.call(arrays, out)
+            _plans[key] = plan
+            if len(_plans) > MOST_PLANS:
+                _plans.popitem(last=False)
+    return plan.call(arrays, out)
 
 
 def _key(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None, threads: int) -> Any:
     return op.name, repr(attributes), tuple([(a.shape, a.dtype) for a in arrays]), level, threads
-
-
-def _remember(plans: OrderedDict[Any, Plan], key: Any, plan: Plan) -> None:
-    with _lock:
-        plans[key] = plan
-        if len(plans) > MOST_PLANS:
-            plans.popitem(last=False)
 
 
 def _make(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None, threads: int) -> Plan:

@@ -222,6 +222,8 @@ def _fill(out: np.ndarray, result: np.ndarray) -> np.ndarray:
         raise ShapeError(f"out: expected shape {list(result.shape)}, got {list(out.shape)}")
     if out.dtype != result.dtype:
         raise DtypeError(f"out: expected dtype {result.dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise DtypeError("out: the array is read-only")
     out[...] = result
     return out
 

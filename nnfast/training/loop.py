@@ -52,9 +52,9 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     history = model.history = History()
     verbose = resolve_verbose(options["verbose"])
     planned = _planned(source, batch_size, steps)
-    if isinstance(source, ArraySource) and planned > source.steps(batch_size):
+    if isinstance(source, ArraySource) and steps is not None and steps > source.steps(batch_size):
         raise DataError(
-            f"steps_per_epoch={planned}: the {source.rows} rows make {source.steps(batch_size)} batches of {batch_size}; "
+            f"steps_per_epoch={steps}: the {source.rows} rows make {source.steps(batch_size)} batches of {batch_size}; "
             "leave it out to use them all, or give more epochs"
         )
     callbacks = CallbackList(

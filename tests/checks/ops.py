@@ -30,20 +30,13 @@ def samples(op, dtype):
 def everything_divided():
     """However small a step is, all threads get a share of it."""
     limits = threads.DIVIDE_PLAN_FROM_NS, threads.DIVIDE_STEP_FROM_NS
-    forget_plans()
+    eager.forget_plans()
     threads.DIVIDE_PLAN_FROM_NS = threads.DIVIDE_STEP_FROM_NS = 0.0
     try:
         yield
     finally:
         threads.DIVIDE_PLAN_FROM_NS, threads.DIVIDE_STEP_FROM_NS = limits
-        forget_plans()
-
-
-def forget_plans():
-    """Plans of single ops are kept; they would keep their division too."""
-    with eager._lock:
-        eager._plans.clear()
-        eager._direct.clear()
+        eager.forget_plans()
 
 
 def reference_of(op, arrays, attributes):
