@@ -73,6 +73,7 @@ def _step(
     """A case from a graph with one output, and the function that does its work once in NumPy."""
     plan = build(passes.run(graph, forward=False), threads=get_num_threads())
     result = plan.call(feeds)
+    plan.bind(feeds, result)
 
     def with_nnfast() -> Array:
         plan.run(INNER)

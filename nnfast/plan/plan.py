@@ -141,6 +141,17 @@ class Plan:
                 results[i][...] = self._read(self.graph.outputs[i], [*given, *results])
         return results if out is None else [_fill(a, result) for a, result in zip(out, results, strict=True)]
 
+    def bind(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray]) -> None:
+        """Let `run` read these arrays and write `out`, as often as it is called: contiguous, of the plan's shapes and dtypes."""
+        for space, (array, (shape, dtype)) in enumerate(
+            zip((*arrays, *out), (*self._input_specs, *self._output_specs), strict=True), self._external
+        ):
+            if array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+                raise ShapeError(
+                    f"bind: expected a contiguous {dtype} {list(shape)}, got {array.dtype} {list(array.shape)}"
+                )
+            self._executor.bind_array(space, array)
+
     def _shapes(self) -> list[list[int]]:
         return [list(shape) for shape, _ in self._input_specs]
 
