@@ -12,6 +12,7 @@ typedef __m256d vec;
 #define NNF_X86(name) _mm256_##name##_pd
 #endif
 typedef bits ivec __attribute__((vector_size(32)));
+typedef uint64_t wide __attribute__((vector_size(32)));
 typedef ivec mask;
 
 /* Row LANES - n has n lanes set, as the masked moves want it. */
@@ -47,5 +48,7 @@ NNF_INLINE vec v_from_int(ivec a) { return _mm256_cvtepi32_ps((__m256i)a); }
 NNF_INLINE ivec v_to_int(vec a) { return (ivec)(a + NNF_MAGIC) - (bits)0x4338000000000000; }
 NNF_INLINE vec v_from_int(ivec a) { return (vec)(a + (bits)0x4338000000000000) - NNF_MAGIC; }
 #endif
+
+NNF_INLINE wide w_mul(wide a, wide b) { return (wide)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 
 #include "generic.h"

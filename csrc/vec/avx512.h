@@ -17,6 +17,7 @@ typedef __mmask8 mask;
 #define NNF_X86_MASKED(name) _mm512_##name##_pd_mask
 #endif
 typedef bits ivec __attribute__((vector_size(64)));
+typedef uint64_t wide __attribute__((vector_size(64)));
 
 NNF_INLINE mask m_first(int64_t n) { return (mask)_bzhi_u32((1u << LANES) - 1, (unsigned)n); }
 NNF_INLINE mask m_and(mask a, mask b) { return a & b; }
@@ -57,5 +58,7 @@ NNF_INLINE ivec i_select(mask m, ivec a, ivec b) { return (ivec)_mm512_mask_blen
 NNF_INLINE ivec v_to_int(vec a) { return (ivec)_mm512_cvtpd_epi64(a); }
 NNF_INLINE vec v_from_int(ivec a) { return _mm512_cvtepi64_pd((__m512i)a); }
 #endif
+
+NNF_INLINE wide w_mul(wide a, wide b) { return (wide)_mm512_mul_epu32((__m512i)a, (__m512i)b); }
 
 #include "generic.h"

@@ -3,7 +3,8 @@
  * Rules: v_min is a < b ? a : b and v_max is a > b ? a : b in every lane, on every level; if either operand is NaN, or
  * both are zeros, the SECOND is returned. v_round is to nearest, ties to even; v_round and v_floor keep -0 and NaN.
  * v_to_int wants an integral value below 2^31 (float) or 2^51 (double) in magnitude, v_from_int of a double wants the
- * same. Integer arithmetic wraps. v_load_first and v_store_first touch the first n elements only, 0 <= n <= LANES. */
+ * same. Integer arithmetic wraps. w_mul multiplies the low halves of 64-bit lanes, to 64 bits. v_load_first and
+ * v_store_first touch the first n elements only, 0 <= n <= LANES. */
 #ifndef NNF_VEC_GENERIC_H
 #define NNF_VEC_GENERIC_H
 

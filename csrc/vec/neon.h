@@ -12,6 +12,7 @@ typedef float64x2_t vec;
 #define NNF_NEON(name) name##_f64
 #endif
 typedef bits ivec __attribute__((vector_size(16)));
+typedef uint64_t wide __attribute__((vector_size(16)));
 typedef ivec mask;
 
 NNF_INLINE vec v_load(const real *p) { return NNF_NEON(vld1q)(p); }
@@ -50,5 +51,9 @@ NNF_INLINE vec v_from_int(ivec a) { return vcvtq_f64_s64((int64x2_t)a); }
 #endif
 NNF_INLINE vec v_min(vec a, vec b) { return v_select((mask)(a < b), a, b); }
 NNF_INLINE vec v_max(vec a, vec b) { return v_select((mask)(a > b), a, b); }
+
+NNF_INLINE wide w_mul(wide a, wide b) {
+    return (wide)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+}
 
 #include "generic.h"

@@ -6,6 +6,7 @@
 
 typedef real vec __attribute__((vector_size(16)));
 typedef bits ivec __attribute__((vector_size(16)));
+typedef uint64_t wide __attribute__((vector_size(16)));
 typedef ivec mask;
 
 NNF_INLINE vec v_load(const real *p) {
@@ -74,5 +75,7 @@ NNF_INLINE vec v_from_int(ivec a) {
         y[i] = (real)(sbits)a[i];
     return y;
 }
+
+NNF_INLINE wide w_mul(wide a, wide b) { return (a & 0xffffffff) * (b & 0xffffffff); }
 
 #include "generic.h"
