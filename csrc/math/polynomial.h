@@ -2,7 +2,8 @@
  *
  * The functions of this folder return vec from vec, use exactly rounded operations only, and so give the same bits on
  * every level. The coefficients were fitted for this project with the Remez exchange algorithm in 60 digits, weighted
- * for relative error; those of float were rounded one after the other, each time fitting the rest again. */
+ * for relative error, and rounded one after the other, each time fitting the rest again. A quotient top / bottom was
+ * fitted to f as the polynomial top - f bottom, with the weight 1 / bottom of the fit before. */
 #ifndef NNF_MATH_POLYNOMIAL_H
 #define NNF_MATH_POLYNOMIAL_H
 

@@ -52,8 +52,6 @@ NNF_INLINE vec v_from_int(ivec a) { return vcvtq_f64_s64((int64x2_t)a); }
 NNF_INLINE vec v_min(vec a, vec b) { return v_select((mask)(a < b), a, b); }
 NNF_INLINE vec v_max(vec a, vec b) { return v_select((mask)(a > b), a, b); }
 
-NNF_INLINE wide w_mul(wide a, wide b) {
-    return (wide)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
-}
+NNF_INLINE wide w_mul(wide a, wide b) { return (wide)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b)); }
 
 #include "generic.h"
