@@ -23,8 +23,7 @@ static void k_pack_panels(const nnf_step *step, int thread, int threads) {
     real *panels = (real *)step->buffer[0];
     const real *x = (const real *)step->buffer[1];
     const range part = part_of(N, NNF_PANEL, thread, threads);
-    for (int64_t n = part.begin; n < part.end; n += NNF_PANEL)
-        pack_panel(panels + n * K, x + n, ldx, K, smaller(NNF_PANEL, N - n));
+    pack_panels(panels + part.begin * K, x + part.begin, ldx, K, part.end - part.begin);
 }
 
 /* w panels = transpose of x[N, K]. Buffers: panels, x. Sizes: K, N, row stride of x. */

@@ -91,6 +91,23 @@ static void pack_panel(real *y, const real *x, int64_t ldx, int64_t rows, int64_
         }
 }
 
+/* y[panel][rows][16] = x[rows, columns], zero beyond. Four panels at a time: a row of x far from the one before is
+ * worth more than one line. */
+static void pack_panels(real *y, const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+    enum { FOUR = 4 * NNF_PANEL, ROWS_AHEAD = 8 };
+    int64_t c = 0;
+    for (; c + FOUR <= columns; c += FOUR)
+        for (int64_t r = 0; r < rows; r++)
+#pragma GCC unroll 8
+            for (int v = 0; v < FOUR; v += LANES) {
+                const real *from = x + r * ldx + c + v;
+                __builtin_prefetch(from + ROWS_AHEAD * ldx, 0, 3);
+                v_store(y + c * rows + r * NNF_PANEL + vector_offset(v / LANES, rows * NNF_PANEL), v_load(from));
+            }
+    for (; c < columns; c += NNF_PANEL)
+        pack_panel(y + c * rows, x + c, ldx, rows, columns - c < NNF_PANEL ? columns - c : NNF_PANEL);
+}
+
 /* y[rows, width] = x[rows, width], width <= 16; y needs 16 spare elements. Reads x[r, 0..width) only. */
 static void pack_rows(real *y, int64_t width, const real *x, int64_t ldx, int64_t rows) {
     for (int64_t r = 0; r < rows; r++)

@@ -14,7 +14,12 @@
 #ifndef NNF_MATMUL_ROWS_H
 #define NNF_MATMUL_ROWS_H
 
-enum { ROWS_COLUMNS = 2 * BLOCK_ROWS, READ_IN_PLACE = 128, AHEAD_IN_PLACE = 8 };
+enum {
+    ROWS_COLUMNS = 2 * BLOCK_ROWS,
+    READ_IN_PLACE = 128,            /* rows of c */
+    SAME_SET = 4096 / sizeof(real), /* rows of b at multiples of this all meet in one set of the first-level cache */
+    AHEAD_IN_PLACE = 8,             /* rows of b */
+};
 
 typedef struct rows_product {
     const nnf_step *step;
@@ -89,11 +94,10 @@ static void rows_block(const rows_product *p, range rows, range columns, int64_t
 }
 
 static void rows_chunk(const rows_product *p, range rows, range columns, int64_t k, int64_t kc) {
-    const int in_place = rows.end - rows.begin <= READ_IN_PLACE;
+    const int in_place = rows.end - rows.begin <= (p->ldb % SAME_SET ? READ_IN_PLACE : 2 * ROWS);
     const int64_t whole = in_place ? (columns.end - columns.begin) / NNF_PANEL * NNF_PANEL : 0;
-    for (int64_t j = columns.begin + whole; j < columns.end; j += NNF_PANEL)
-        pack_panel(p->panels + (j - whole - columns.begin) * kc, p->b + k * p->ldb + j, p->ldb, kc,
-                   smaller(NNF_PANEL, p->columns - j));
+    const int64_t first = columns.begin + whole;
+    pack_panels(p->panels, p->b + k * p->ldb + first, p->ldb, kc, columns.end - first);
     const strips blocks = strips_of(rows.end - rows.begin, BLOCK_ROWS);
     for (int64_t i = 0; i < blocks.count; i++) {
         const int64_t begin = rows.begin + strip_begin(blocks, i);

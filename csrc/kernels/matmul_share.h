@@ -28,6 +28,12 @@ static range part_of(int64_t n, int64_t unit, int64_t index, int64_t parts) {
     return part;
 }
 
+static int64_t largest_part(int64_t n, int64_t unit, int64_t parts) {
+    const int64_t units = (n + unit - 1) / unit;
+    const int64_t largest = (units + parts - 1) / parts * unit;
+    return largest < n ? largest : n;
+}
+
 /* Divides an output over a grid of threads. The slowest part counts first, then the elements that each thread reads. */
 typedef struct share {
     range rows, columns;
@@ -42,9 +48,8 @@ static share share_of(int64_t rows, int64_t row_unit, int64_t columns, int64_t c
         int64_t best_cost = INT64_MAX;
         for (int down = 1; down <= threads; down++) {
             const int across = threads / down;
-            const range r = part_of(rows, row_unit, down - 1, down),
-                        c = part_of(columns, column_unit, across - 1, across);
-            const int64_t height = r.end - r.begin, width = c.end - c.begin;
+            const int64_t height = largest_part(rows, row_unit, down),
+                          width = largest_part(columns, column_unit, across);
             const int64_t cost = height * width + 8 * (height + width);
             if (cost < best_cost) {
                 best_cost = cost;
