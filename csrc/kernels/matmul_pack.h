@@ -108,9 +108,15 @@ static void pack_panels(real *y, const real *x, int64_t ldx, int64_t rows, int64
         pack_panel(y + c * rows, x + c, ldx, rows, columns - c < NNF_PANEL ? columns - c : NNF_PANEL);
 }
 
-/* y[rows, width] = x[rows, width], width <= 16; y needs 16 spare elements. Reads x[r, 0..width) only. */
+/* y[rows, width] = x[rows, width], width <= 16; y needs 16 spare elements. Whole vectors are read where the next row of
+ * x lies behind them, and written in ascending order, so that later ones repair what earlier ones spilled over. */
 static void pack_rows(real *y, int64_t width, const real *x, int64_t ldx, int64_t rows) {
-    for (int64_t r = 0; r < rows; r++)
+    const int64_t inside = ldx >= NNF_PANEL ? rows - 1 : 0;
+    int64_t r = 0;
+    for (; r < inside; r++)
+        for (int v = 0; v < NNF_PANEL && v < width; v += LANES)
+            v_store(y + r * width + v, v_load(x + r * ldx + v));
+    for (; r < rows; r++)
         for (int64_t v = 0; v < width; v += LANES)
             v_store(y + r * width + v, v_load_first(x + r * ldx + v, width - v < LANES ? width - v : LANES));
 }
