@@ -24,7 +24,7 @@ class Variable:
     """A mutable tensor.
 
     shape: sizes; dtype: "float32", "float64", "int32" or "int64"; initializer: an array, a number, or a function of
-    (shape, dtype); layout: "row" or, for matrices, "panel".
+    (shape, dtype); layout: "row" or, for matrices, "panel"; home: new memory and an offset in it, in place of memory of its own.
 
     >>> import numpy as np
     >>> v = Variable((2, 2), initializer=np.eye(2))
@@ -44,6 +44,7 @@ class Variable:
         trainable: bool = True,
         layout: str = "row",
         regularizer: Callable[[Any], Any] | None = None,
+        home: tuple[Memory, int] | None = None,
     ) -> None:
         self.shape = tuple(int(extent) for extent in shape)
         self.dtype = str(np.dtype(dtype))
@@ -61,8 +62,9 @@ class Variable:
         self.regularizer = regularizer
         self.home: Any = None  # the memory that owns the storage
         self.storage: np.ndarray = np.empty(0)
-        self.move_to(Memory(max(self.stored_bytes, 64)), 0)
-        self.assign(initializer(self.shape, self.dtype) if callable(initializer) else initializer)
+        self.move_to(*(home or (Memory(max(self.stored_bytes, 64)), 0)))
+        if callable(initializer) or np.ndim(initializer) or initializer != 0:  # new memory is zero
+            self.assign(initializer(self.shape, self.dtype) if callable(initializer) else initializer)
 
     @property
     def trainable(self) -> bool:

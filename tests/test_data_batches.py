@@ -61,6 +61,17 @@ def test_permutation_is_fixed():
     assert data.permutation(10, 123, 7).tolist() == [4, 8, 0, 6, 9, 7, 3, 5, 1, 2]
 
 
+def test_permutation_is_a_stable_sort():
+    """Also where the upper bits of two numbers are equal, which the fast way cannot tell apart."""
+    from nnfast.data import order
+
+    for n in (0, 1, 2, 3, 255, 256, 70_000):
+        raw = np.random.Philox(key=np.array([7, n], dtype=np.uint64)).random_raw(n)
+        assert np.array_equal(data.permutation(n, 7, n), np.argsort(raw, kind="stable"))
+    assert order._sorted_by_upper_bits(np.array([9 << 60, 5 << 60, 7 << 60], np.uint64)).tolist() == [1, 2, 0]
+    assert order._sorted_by_upper_bits(np.array([9 << 60, (9 << 60) + 1, 0], np.uint64)) is None
+
+
 def test_permutation():
     assert data.permutation(0, 0, 0).shape == (0,)
     order = data.permutation(1000, 5, 2)

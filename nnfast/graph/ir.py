@@ -159,6 +159,18 @@ class Graph:
         self.nodes.append(node)
         return node.outputs
 
+    def copy(self, node: Node, inputs: Sequence[Value]) -> list[Value]:
+        """Append a node of another graph, with the layouts of its outputs; the op's rule is asked only where the inputs' shapes differ."""
+        new = Node(node.op, inputs, node.attributes)
+        if any(a.shape != b.shape or a.dtype != b.dtype for a, b in zip(inputs, node.inputs, strict=True)):
+            specs = node.op.infer(new)
+        else:
+            specs = [(output.shape, output.dtype) for output in node.outputs]
+        for index, ((shape, dtype), old) in enumerate(zip(specs, node.outputs, strict=True)):
+            new.outputs.append(Value(self, tuple(shape), dtype, "node", node=new, index=index, layout=old.layout))
+        self.nodes.append(new)
+        return new.outputs
+
     def users(self) -> dict[Value, list[Node]]:
         """Which nodes read each value."""
         users: dict[Value, list[Node]] = {}

@@ -42,7 +42,4 @@ def rewrite(graph: Graph, visit: Visit) -> Graph:
 
 def copy_node(new: Graph, node: Node, inputs: Sequence[Value]) -> list[Value]:
     """The same node on other inputs, with the layouts of its outputs."""
-    outputs = new.add(node.op, inputs, node.attributes)
-    for output, old in zip(outputs, node.outputs, strict=True):
-        output.layout = old.layout
-    return outputs
+    return new.copy(node, inputs)

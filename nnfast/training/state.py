@@ -23,11 +23,17 @@ ALIGNMENT = 64
 
 def arrange(variables: Sequence[Variable]) -> None:
     """Move variables behind each other into one piece of memory."""
-    memory = Memory(max(sum(_aligned(v.stored_bytes) for v in variables), ALIGNMENT))
-    offset = 0
+    for variable, place in zip(variables, _places(variables), strict=True):
+        variable.move_to(*place)
+
+
+def _places(variables: Sequence[Variable]) -> list[tuple[Memory, int]]:
+    """New memory for tensors like these, one behind the other."""
+    offsets = [0]
     for variable in variables:
-        variable.move_to(memory, offset)
-        offset += _aligned(variable.stored_bytes)
+        offsets.append(offsets[-1] + _aligned(variable.stored_bytes))
+    memory = Memory(max(offsets.pop(), ALIGNMENT))
+    return [(memory, offset) for offset in offsets]
 
 
 def _aligned(nbytes: int) -> int:
@@ -64,14 +70,15 @@ class TrainingState:
         ordered = sorted(weights, key=lambda v: v.dtype)  # one sweep per type; sorted keeps the order of equals
         arrange(ordered)
         kept = self.slots
-        self.slots = {}
-        for variable in ordered:
-            fills = optimizer.slots(variable)
-            self.slots[variable] = kept.get(variable) or {
-                name: _slot(variable, name, fill) for name, fill in fills.items()
-            }
-        for name in dict.fromkeys(name for slots in self.slots.values() for name in slots):
-            arrange([slots[name] for slots in self.slots.values() if name in slots])
+        fills = {variable: optimizer.slots(variable) for variable in ordered}
+        self.slots = {variable: {} for variable in ordered}
+        for name in dict.fromkeys(name for of_one in fills.values() for name in of_one):
+            owners = [variable for variable in ordered if name in fills[variable]]
+            for variable, place in zip(owners, _places(owners), strict=True):
+                known = kept.get(variable, {}).get(name)
+                if known is not None:
+                    known.move_to(*place)
+                self.slots[variable][name] = known or _slot(variable, name, fills[variable][name], place)
 
     def tensors(self, weights: Sequence[Variable]) -> dict[str, np.ndarray]:
         """Everything as arrays, for a file: counters, and slots by the weight's place."""
@@ -101,10 +108,14 @@ class TrainingState:
             slots[name].assign(array)
 
 
-def _slot(variable: Variable, name: str, fill: float) -> Variable:
-    slot = Variable(
-        variable.shape, variable.dtype, 0.0, f"{variable.name}/{name}", trainable=False, layout=variable.layout
+def _slot(variable: Variable, name: str, fill: float, home: tuple[Memory, int]) -> Variable:
+    start = np.full(variable.shape, fill) if fill else 0.0
+    return Variable(
+        variable.shape,
+        variable.dtype,
+        start,
+        f"{variable.name}/{name}",
+        trainable=False,
+        layout=variable.layout,
+        home=home,
     )
-    if fill:
-        slot.assign(np.full(variable.shape, fill))
-    return slot
