@@ -6,7 +6,6 @@ use it with one epoch.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import time
 from collections.abc import Mapping
@@ -68,6 +67,8 @@ def _in_notebook() -> bool:
 def _bar_class(stream: IO[str]) -> Any:
     """tqdm's class for a notebook or a terminal; None where plain lines are better."""
     if _in_notebook():
+        import importlib.util  # takes milliseconds to import
+
         if importlib.util.find_spec("ipywidgets") is None:
             return None
         from tqdm.notebook import tqdm as notebook_bar

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +80,8 @@ class ModelCheckpoint(MonitorCallback):
                 return
             self.best = value
         path = self._path(epoch, batch, logs or {})
+        from pathlib import Path  # takes milliseconds to import
+
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         if self.save_weights_only:
             self.model.save_weights(path)
@@ -106,6 +107,8 @@ class ModelCheckpoint(MonitorCallback):
             self.written.remove(path)
         self.written.append(path)
         while self.keep is not None and len(self.written) > self.keep:
+            from pathlib import Path  # takes milliseconds to import
+
             Path(self.written.pop(0)).unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:

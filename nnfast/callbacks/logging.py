@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -30,6 +29,8 @@ class CSVLogger(Callback):
         self._columns: list[str] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        from pathlib import Path  # takes milliseconds to import
+
         path = Path(self.filename)
         self._columns = []
         if self.append and path.exists():
