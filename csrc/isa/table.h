@@ -2,6 +2,7 @@
 #include "../nnfast.h"
 
 #include "../kernels/elementwise.h"
+#include "../kernels/limits.h"
 #include "../kernels/loss.h"
 #include "../kernels/matmul.h"
 #include "../kernels/random.h"
@@ -18,7 +19,8 @@
     NNF_LOSS_KERNELS(X)                                                                                                \
     NNF_SHAPE_KERNELS(X)                                                                                               \
     NNF_RANDOM_KERNELS(X)                                                                                              \
-    NNF_UPDATE_KERNELS(X)
+    NNF_UPDATE_KERNELS(X)                                                                                              \
+    NNF_LIMITS_KERNELS(X)
 
 #define NNF_ALL_FUNCTIONS(X) NNF_ELEMENTWISE_FUNCTIONS(X)
 

@@ -18,8 +18,8 @@ import numpy as np
 import nnfast
 from nnfast import datasets, layers
 from nnfast.cli import baseline
-from nnfast.cli.steps import step_times
-from nnfast.cli.timing import format_seconds
+from nnfast.benchmark.reference_step import step_times
+from nnfast.benchmark.timing import format_seconds
 from nnfast.errors import MissingExtraError
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnfast import reference
-from nnfast.cli.timing import interleaved_medians
+from nnfast.benchmark.timing import interleaved_medians
 from nnfast.data import ArraySource
 from nnfast.errors import NnfastError
 from nnfast.ops.random import ITERATION

@@ -1,6 +1,6 @@
-"""Time per call of several functions that do the same work, measured fairly on a machine that is never quite still.
+"""Time per call, on a machine that is never quite still.
 
-In: functions. Out: the median time of each. They take turns, so that a slow moment of the machine meets all of them.
+In: functions. Out: seconds. `sample` is one measurement of one side; `interleaved_medians` compares several functions in one process.
 """
 
 from __future__ import annotations
@@ -13,6 +13,27 @@ from collections.abc import Callable, Mapping
 PAUSE_SECONDS = 0.15
 # A sample repeats the call until it lasts this long, so that the clock's own cost does not count.
 SAMPLE_SECONDS = 0.002
+PARTS = 5  # of a sample; its median is not moved by one interruption
+# Before a sample: the threads of a pool are woken on one core and move to their own within some milliseconds.
+WARM_SECONDS = 0.02
+
+
+def warm_sample(run: Callable[[int], object], count: int) -> float:
+    """Seconds of run(1), from runs of `count` after a time of warming up."""
+    start = time.perf_counter()
+    run(1)
+    while time.perf_counter() - start < WARM_SECONDS:
+        run(count)
+    return statistics.median(sample(lambda: run(count), 1) for _ in range(PARTS)) / count
+
+
+def count_for(run: Callable[[int], object]) -> int:
+    """How often one part of a sample does the work."""
+    run(1)
+    count = 1
+    while sample(lambda: run(count), 1) < SAMPLE_SECONDS:
+        count *= 2
+    return count
 
 
 def interleaved_medians(calls: Mapping[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:

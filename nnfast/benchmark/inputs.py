@@ -1,0 +1,73 @@
+"""The arrays of a case: the same in every process, since they come from the case's name alone.
+
+In: a case. Out: float32 arrays, labels in int32. Products are positive on average nowhere, so that errors do not hide.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnfast.benchmark.cases import TRAINING_ROWS, Case
+
+Array = NDArray[Any]
+EPOCH_ROWS, EPOCH_FLOPS = 8192, 40e9  # what an epoch of a training case has at most
+
+
+def _generator(case: Case) -> np.random.Generator:
+    return np.random.default_rng(crc32(case.name.encode()))
+
+
+def operands(case: Case) -> list[Array]:
+    """The operands of a product, a function, a row operation: what is named in the case's kind, in that order."""
+    generator = _generator(case)
+
+    def normal(*shape: int) -> Array:
+        return generator.standard_normal(shape, dtype=np.float32)
+
+    if case.group in ("products", "training products", "plain products"):
+        m, k, n = case.sizes
+        shapes = {"x^T dy": ((m, k), (m, n)), "dy w^T": ((m, n), (k, n))}.get(case.kind, ((m, k), (k, n)))
+        return [normal(*shape) for shape in shapes]
+    if case.kind == "log":
+        return [np.abs(normal(*case.sizes)) + np.float32(0.01)]
+    if case.kind == "add":
+        return [normal(*case.sizes), normal(*case.sizes)]
+    if case.kind == "sparse cross-entropy":
+        rows, columns = case.sizes
+        return [normal(rows, columns), generator.integers(0, columns, rows, dtype=np.int32)]
+    return [normal(*case.sizes)]
+
+
+def weights(case: Case) -> list[Array]:
+    """Kernel [inputs, units] and bias [units] of each layer, in turn; kernels as large as Glorot's."""
+    generator = _generator(case)
+    arrays = []
+    for inputs, units in pairwise(case.sizes):
+        limit = np.sqrt(6 / (inputs + units))
+        arrays.append(generator.uniform(-limit, limit, (inputs, units)).astype(np.float32))
+        arrays.append(np.zeros(units, np.float32))
+    return arrays
+
+
+def batches(case: Case) -> int:
+    """How many batches an epoch of a training case has: many where steps are short, as in use."""
+    return max(4, min(EPOCH_ROWS // case.batch, int(EPOCH_FLOPS / case.flops)))
+
+
+def rows_and_labels(case: Case) -> tuple[Array, Array]:
+    """Rows [count, inputs] and labels [count] to train on; labels that can be learned."""
+    generator = _generator(case)
+    count = TRAINING_ROWS if case.kind == "whole training" else batches(case) * case.batch
+    x = generator.standard_normal((count, case.sizes[0]), dtype=np.float32)
+    truth = generator.standard_normal((case.sizes[0], case.sizes[-1]), dtype=np.float32)
+    return x, (x @ truth).argmax(axis=1).astype(np.int32)
+
+
+def batch(case: Case) -> Array:
+    """One batch to predict."""
+    return _generator(case).standard_normal((case.batch, case.sizes[0]), dtype=np.float32)

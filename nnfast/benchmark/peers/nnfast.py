@@ -1,0 +1,147 @@
+"""nnfast itself. Products, functions and updates are plans that run in compiled code as within an epoch, weights in the layout of the
+library; "plain products" go through `nnfast.kernels`, networks through `fit`, `train_on_batch` and `predict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import nnfast
+from nnfast import kernels, layers, passes
+from nnfast._core import runtime
+from nnfast.benchmark import inputs
+from nnfast.benchmark.cases import TRAINING_EPOCHS, UPDATES, Case
+from nnfast.benchmark.peers import Array, Work, repeated
+from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE
+from nnfast.graph.ir import Graph
+from nnfast.ops.elementwise import call
+from nnfast.ops.random import COUNTERS, ITERATION
+from nnfast.plan.plan import build
+from nnfast.variable import Variable
+
+
+class Peer:
+    def __init__(self, threads: int) -> None:
+        nnfast.set_num_threads(threads)
+        self.threads = threads
+        self.versions = {"nnfast": nnfast.__version__, "level": runtime.level()}
+
+    def make(self, case: Case) -> Work | None:
+        """Every case can be done."""
+        if case.group == "steps":
+            return train(case)
+        if case.group == "inference":
+            return predict(case)
+        if case.kind in UPDATES:
+            return update(case, self.threads)
+        if case.group == "plain products":
+            a, b = inputs.operands(case)
+            out = np.empty((a.shape[0], b.shape[1]), np.float32)
+            return Work(repeated(lambda: kernels.matmul(a, b, out=out)), lambda: [kernels.matmul(a, b)])
+        return op(case, self.threads)
+
+
+def op(case: Case, threads: int) -> Work:
+    """One op of the registry as a plan."""
+    graph = Graph()
+    operands = inputs.operands(case)
+    transpose = {"transpose_a": case.kind == "x^T dy", "transpose_b": case.kind == "dy w^T"}
+    feeds, values = [], []
+    for position, array in enumerate(operands):
+        if position == 1 and case.kind in ("x w", "dy w^T"):
+            values.append(graph.variable(Variable(array.shape, initializer=array, layout="panel")))
+        else:
+            feeds.append(array)
+            values.append(graph.input(array.shape, str(array.dtype)))
+    if case.kind == "sparse cross-entropy":
+        graph.outputs = list(nnfast.ops.call("sparse_cross_entropy", *values))
+    elif case.group in ("products", "training products"):
+        graph.outputs = [call("matmul", *values, **transpose)]
+    else:
+        graph.outputs = [call(case.kind, *values)]
+    plan = build(passes.run(graph, forward=False), threads=threads)
+    plan.call(feeds)  # binds the arrays, so that run works on them
+    return Work(plan.run, lambda: plan.call(feeds))
+
+
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "sgd": {},
+    "sgd_momentum": {"momentum": 0.9, "nesterov": False},
+    "adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+}
+
+
+def update(case: Case, threads: int) -> Work:
+    """One sweep of an optimizer over weights, with a gradient that stays the same."""
+
+    def make() -> tuple[Any, Variable, Variable]:
+        (w,) = inputs.operands(case)
+        slots = [np.zeros_like(w) for _ in range(UPDATES[case.kind][1] - 1)]
+        graph = Graph()
+        values = [graph.variable(Variable(w.shape, initializer=start)) for start in (w, w.copy(), *slots)]
+        rate = graph.variable(Variable((1,), "float64", LEARNING_RATE))
+        counters = graph.variable(Variable((COUNTERS,), "int64", 0))
+        made = call(f"update_{case.kind}", *values, rate, counters, weight_decay=0.0, **ATTRIBUTES[case.kind])
+        made = made if isinstance(made, Sequence) else [made]
+        graph.updates = list(zip([values[0], *values[2:]], made, strict=True))
+        plan = build(passes.run(graph, forward=False), threads=threads)
+        return plan, values[0].payload, counters.payload
+
+    plan, _, _ = make()
+
+    def result() -> list[Array]:
+        fresh, weight, counters = make()
+        for step in range(CHECKED):
+            counters.storage[ITERATION] = step
+            fresh.run()
+        return [weight.numpy()]
+
+    return Work(plan.run, result)
+
+
+def model_of(case: Case) -> Any:
+    """A compiled model with the case's weights."""
+    hidden = [layers.Dense(units, activation="relu") for units in case.sizes[1:-1]]
+    model = nnfast.Sequential([nnfast.Input((case.sizes[0],)), *hidden, layers.Dense(case.sizes[-1])])
+    optimizers = nnfast.optimizers
+    optimizer = optimizers.Adam(LEARNING_RATE) if case.optimizer == "adam" else optimizers.SGD(LEARNING_RATE, 0.9)
+    model.compile(optimizer, nnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.set_weights(inputs.weights(case))
+    return model
+
+
+def train(case: Case) -> Work:
+    """Training of a network: `fit` over all batches, `train_on_batch` on one, or a whole training."""
+    x, y = inputs.rows_and_labels(case)
+    size = case.batch
+    options = {"batch_size": size, "shuffle": False, "verbose": 0}
+    model = model_of(case)
+
+    def losses() -> list[Array]:
+        fresh = model_of(case)
+        if case.kind == "whole training":
+            return [np.array(fresh.fit(x, y, epochs=TRAINING_EPOCHS, **options).history["loss"])]
+        if case.kind == "train_on_batch":
+            return [np.array([float(np.ravel(fresh.train_on_batch(x[:size], y[:size]))[0]) for _ in range(CHECKED)])]
+        parts = [slice(first, first + size) for first in range(0, CHECKED * size, size)]
+        return [np.array([fresh.fit(x[part], y[part], **options).history["loss"][0] for part in parts])]
+
+    if case.kind == "whole training":
+        return Work(repeated(lambda: model.fit(x, y, epochs=TRAINING_EPOCHS, **options)), losses)
+    if case.kind == "train_on_batch":
+        return Work(repeated(lambda: model.train_on_batch(x[:size], y[:size])), losses)
+    return Work(lambda count: model.fit(x, y, epochs=count, **options), losses, times=len(x) // size)
+
+
+def predict(case: Case) -> Work:
+    """`predict` on one batch."""
+    model, x = model_of(case), inputs.batch(case)
+    return Work(
+        repeated(lambda: model.predict(x, batch_size=len(x), verbose=0)),
+        lambda: [model.predict(x, batch_size=len(x), verbose=0)],
+    )
+
+
