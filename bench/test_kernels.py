@@ -1,17 +1,23 @@
-"""Kernels on arrays against NumPy: the cases of `nnfast bench`, one pair of benchmarks each."""
+"""Kernels, each in nnfast and in NumPy: the cases of `nnfast bench`, one pair of benchmarks each."""
 
-import numpy as np
 import pytest
 
-from nnfast.cli.cases import make_cases
-from nnfast.cli.peer import ABSOLUTE, RELATIVE
+from nnfast.benchmark.cases import CASES
+from nnfast.benchmark.peers import make_peer
+from nnfast.benchmark.rounds import difference
+from nnfast.benchmark.run import KERNELS
+from nnfast.config import get_num_threads
 
-CASES = make_cases(quick=False)
+LIBRARIES = ("nnfast", "numpy")
 
 
-@pytest.mark.parametrize("library", ["nnfast", "numpy"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.size.replace(' ', '')}")
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("case", [case for case in CASES if case.group in KERNELS], ids=lambda case: case.name)
 def test_kernel(benchmark, case, library):
-    np.testing.assert_allclose(case.nnfast(), case.numpy(), rtol=RELATIVE, atol=ABSOLUTE)
-    benchmark.group = f"{case.name} {case.size}"
-    benchmark(getattr(case, library))
+    works = {name: make_peer(name, get_num_threads()).make(case) for name in LIBRARIES}
+    if works[library] is None:
+        pytest.skip(f"{library} does not do this")
+    if works["numpy"]:
+        assert difference(works["numpy"].result(), works["nnfast"].result(), case) == ""
+    benchmark.group = case.name
+    benchmark(works[library].run, 1)

@@ -1,16 +1,20 @@
-"""Training steps against the NumPy reference: forward, gradients and Adam's update of multilayer networks."""
+"""Networks, trained and used, each in nnfast and in NumPy: the cases of `nnfast bench`, one pair of benchmarks each."""
 
 import pytest
 
-from nnfast.cli.bench import NETWORKS, make_network
-from nnfast.cli.steps import check_step, make_steps
+from nnfast.benchmark.cases import CASES
+from nnfast.benchmark.peers import make_peer
+from nnfast.benchmark.rounds import difference
+from nnfast.benchmark.run import KERNELS
+from nnfast.config import get_num_threads
+
+LIBRARIES = ("nnfast", "numpy")
 
 
-@pytest.mark.parametrize("library", ["nnfast", "numpy"])
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: "-".join(map(str, network.sizes)))
-def test_training_step(benchmark, network, library):
-    model, x, y = make_network(network)
-    check_step(model, x, y, network.batch_size)
-    steps = make_steps(model, x, y, network.batch_size)
-    benchmark.group = f"{'-'.join(map(str, network.sizes))}, batches of {network.batch_size}"
-    benchmark(steps[library])
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("case", [case for case in CASES if case.group not in KERNELS], ids=lambda case: case.name)
+def test_network(benchmark, case, library):
+    works = {name: make_peer(name, get_num_threads()).make(case) for name in LIBRARIES}
+    assert difference(works["numpy"].result(), works["nnfast"].result(), case) == ""
+    benchmark.group = case.name
+    benchmark(works[library].run, 1)

@@ -15,6 +15,7 @@ MOST_LINES = 400
 
 ORDER = """
     cli __main__
+    benchmark
     __init__
     model sequential structure gradient saving summary training
     layers losses metrics optimizers callbacks history progress

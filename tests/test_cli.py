@@ -8,7 +8,7 @@ import pytest
 
 import nnfast
 from nnfast import cli
-from nnfast.cli import baseline, compare, selftest, timing
+from nnfast.cli import baseline, compare, selftest
 from nnfast.errors import SettingError
 from nnfast.ops.registry import OPS
 
@@ -129,7 +129,7 @@ def test_compare_wants_the_dtype():
     assert error == "square: output 0 is float64[2], expected float32[2]"
 
 
-# Demo and benchmark
+# Demo
 
 
 def test_demo(tmp_path, capsys, monkeypatch):
@@ -161,46 +161,7 @@ def test_demo_is_reproducible(tmp_path, capsys):
     assert accuracies[0] == accuracies[1]
 
 
-def test_bench(capsys):
-    facts = run_json(capsys, "bench", "--quick")
-    names = {line["name"] for line in facts["lines"]}
-    assert names >= {
-        "dw = x^T dy",
-        "dx = dy w^T",
-        "softmax",
-        "update: adam",
-        "kernels.matmul",
-        "kernels.exp",
-        "training step, Adam",
-    }
-    for line in facts["lines"]:
-        assert line["nnfast_seconds"] > 0
-        assert line["numpy_seconds"] > 0
-
-
-def test_bench_does_not_time_a_wrong_kernel():
-    from nnfast.cli import bench, peer
-
-    x = np.ones(3, np.float32)
-    case = bench.Case("double", "3", lambda: x * 3, lambda: x * 2)
-
-    class CheckOnly:
-        """A peer without a process: `measure` must not ask it for a time."""
-
-        def check(self, number):
-            return peer.difference(case)
-
-    line = bench.measure(case, 0, CheckOnly())
-    assert line == {"name": "double", "size": "3", "error": "differs from NumPy by up to 1"}
-
-
 def test_baseline_learns():
     (x, y), (x_test, y_test) = nnfast.datasets.load_digits()
     weights = baseline.train(x, y, 10, epochs=20, batch_size=32, seed=1)
     assert baseline.accuracy(x_test, y_test, *weights) > 0.94
-
-
-def test_timing_tells_slow_from_fast():
-    times = timing.interleaved_medians({"fast": lambda: sum(range(100)), "slow": lambda: sum(range(10000))}, rounds=5)
-    assert times["slow"] > 10 * times["fast"]
-    assert [timing.format_seconds(t) for t in (1.5, 2e-3, 3e-6, 4.5e-8)] == ["1.5 s", "2 ms", "3 us", "45 ns"]

@@ -1,11 +1,12 @@
 /* What the machine can do at most: the measures of `nnfast bench`. No op uses them.
  *
- * | kernel          | buffer           | sizes                                    | work of one thread                    |
+ * | kernel          | buffer           | sizes                                    | work of one thread |
  * |-----------------|------------------|------------------------------------------|---------------------------------------|
  * | `limit_fma`     | y [threads * 64] | rounds                                   | rounds * 48 * LANES fmas  |
- * | `limit_read`    | y [threads * 64], x [n] | n, rounds                         | reads its range of x, rounds times    |
- * | `limit_update`  | x [n]            | n, rounds                                | reads and writes its range, as often  |
- * | `limit_nothing` |                  |                                          | none: for the cost of regions and barriers |
+ * | `limit_read`    | y [threads * 64], x [n] | n, rounds                         | reads its range of x, rounds times
+ * | | `limit_update`  | x [n]            | n, rounds                                | reads and writes its range, as
+ * often  | | `limit_nothing` |                  |                                          | none: for the cost of
+ * regions and barriers |
  *
  * y takes what must be used somewhere, so that the compiler keeps the work. */
 #ifndef NNF_KERNELS_LIMITS_H

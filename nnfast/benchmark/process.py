@@ -42,9 +42,7 @@ class Process:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()  # closes its standard input, at which it ends
 
     def ask(self, what: str, **details: Any) -> Any:
         """The answer to a question.

@@ -14,26 +14,52 @@ PAUSE_SECONDS = 0.15
 # A sample repeats the call until it lasts this long, so that the clock's own cost does not count.
 SAMPLE_SECONDS = 0.002
 PARTS = 5  # of a sample; its median is not moved by one interruption
-# Before a sample: the threads of a pool are woken on one core and move to their own within some milliseconds.
-WARM_SECONDS = 0.02
+# Before a sample. The threads of a pool are woken on one core, and move to their own within some milliseconds: after a pause of 0.15 s
+# a product of 256 x 256 x 256 on two threads took 280 us in the first 50 ms, 120 us afterwards (Intel Xeon, 2026-11).
+WARM_SECONDS, WARM_TEAM_SECONDS = 0.01, 0.1
+TEAM_WORK_SECONDS = 10e-6  # shorter work is not divided over threads, or not by a library that is to be fast
 
 
-def warm_sample(run: Callable[[int], object], count: int) -> float:
+def warm_sample(run: Callable[[int], object], count: int, team: bool) -> float:
     """Seconds of run(1), from runs of `count` after a time of warming up."""
     start = time.perf_counter()
-    run(1)
-    while time.perf_counter() - start < WARM_SECONDS:
+    run(count)
+    team = team and (time.perf_counter() - start) / count > TEAM_WORK_SECONDS
+    while time.perf_counter() - start < (WARM_TEAM_SECONDS if team else WARM_SECONDS):
         run(count)
-    return statistics.median(sample(lambda: run(count), 1) for _ in range(PARTS)) / count
+    return statistics.median(sample(run, count) for _ in range(PARTS))
 
 
 def count_for(run: Callable[[int], object]) -> int:
-    """How often one part of a sample does the work."""
+    """How often a sample repeats the work; it is done once before."""
     run(1)
     count = 1
-    while sample(lambda: run(count), 1) < SAMPLE_SECONDS:
+    while sample(run, count) * count < SAMPLE_SECONDS:
         count *= 2
     return count
+
+
+def sample(run: Callable[[int], object], count: int) -> float:
+    """Seconds of the work, done `count` times."""
+    start = time.perf_counter()
+    run(count)
+    return (time.perf_counter() - start) / count
+
+
+def repeated(call: Callable[[], object]) -> Callable[[int], object]:
+    """A function that calls so many times.
+
+    >>> calls = []
+    >>> repeated(lambda: calls.append(1))(3)
+    >>> len(calls)
+    3
+    """
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            call()
+
+    return run
 
 
 def interleaved_medians(calls: Mapping[str, Callable[[], object]], rounds: int = 15) -> dict[str, float]:
@@ -46,14 +72,15 @@ def interleaved_medians(calls: Mapping[str, Callable[[], object]], rounds: int =
     >>> sorted(interleaved_medians({"a": lambda: None, "b": lambda: sum(range(100))}, rounds=3))
     ['a', 'b']
     """
-    repeats = {name: repeats_for(call) for name, call in calls.items()}
+    runs = {name: repeated(call) for name, call in calls.items()}
+    counts = {name: count_for(run) for name, run in runs.items()}
     samples: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
-        for name, call in calls.items():
-            if name == next(iter(calls)):
+        for name, run in runs.items():
+            if name == next(iter(runs)):
                 time.sleep(PAUSE_SECONDS)
-                call()
-            samples[name].append(sample(call, repeats[name]))
+                run(1)
+            samples[name].append(sample(run, counts[name]))
     return {name: statistics.median(times) for name, times in samples.items()}
 
 
@@ -67,20 +94,3 @@ def format_seconds(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e9:.3g} ns"
-
-
-def repeats_for(call: Callable[[], object]) -> int:
-    """How often a sample repeats the call."""
-    call()
-    count = 1
-    while sample(call, count) * count < SAMPLE_SECONDS:
-        count *= 2
-    return count
-
-
-def sample(call: Callable[[], object], count: int) -> float:
-    """Seconds per call over `count` calls."""
-    start = time.perf_counter()
-    for _ in range(count):
-        call()
-    return (time.perf_counter() - start) / count

@@ -46,16 +46,20 @@ class Worker:
         assert self.work is not None
         np.savez(path, *[np.asarray(array) for array in self.work.result()])
 
-    def time(self) -> float:
-        """Seconds that the work takes once."""
+    def time(self, quick: bool) -> float:
+        """Seconds that the work takes once; quick: after less warming up."""
         assert self.work is not None
         if not self.count:
             self.count = count_for(self.work.run)
-        return warm_sample(self.work.run, self.count) / self.work.times
+        return warm_sample(self.work.run, self.count, team=self.threads > 1 and not quick) / self.work.times
 
     def limits(self, simd: str | None, quick: bool) -> dict[str, Any]:
         """What the machine can do with this worker's threads."""
         return limits.measure(self.threads, simd, quick).as_dict()
+
+    def flops(self, simd: str, threads: int) -> float:
+        """Multiplications and additions per second on another SIMD level."""
+        return limits.flops(threads, simd)
 
 
 def main() -> None:

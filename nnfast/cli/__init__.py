@@ -56,9 +56,26 @@ def make_parser() -> argparse.ArgumentParser:
     _add_json(selftest)
     selftest.set_defaults(run=_selftest)
 
-    bench = commands.add_parser("bench", help="time kernels and training steps against NumPy")
-    bench.add_argument("--quick", action="store_true", help="fewer sizes and repetitions")
-    _add_json(bench)
+    bench = commands.add_parser(
+        "bench", help="time kernels and networks, beside the machine's limits and other libraries"
+    )
+    bench.add_argument(
+        "--against",
+        type=_names,
+        default=["numpy"],
+        metavar="NAMES",
+        help="libraries, separated by commas: numpy (the default), torch, torch-compile, jax, sklearn, onnxruntime, openvino, nnfast",
+    )
+    bench.add_argument(
+        "--only", type=_names, default=[], metavar="NAMES", help="parts of the table: limits, kernels, steps, ..."
+    )
+    bench.add_argument("--quick", action="store_true", help="a few cases, in seconds")
+    bench.add_argument("--threads", type=_positive, help="threads of every side (default: those of nnfast)")
+    bench.add_argument("--rounds", type=_positive, help="samples of each side and case (default: 7, with --quick 6)")
+    bench.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="write what was found as JSON (-, or no file: print it)"
+    )
+    bench.add_argument("--chart", metavar="FILE", help="draw the ratios: .svg, or .png with matplotlib")
     bench.set_defaults(run=_bench)
     return parser
 
@@ -82,13 +99,18 @@ def _selftest(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from nnfast.cli.bench import run
+    from nnfast.benchmark.run import Options, run
 
-    return run(options.quick, options.json)
+    fields = ("against", "only", "quick", "threads", "rounds", "json", "chart")
+    return run(Options(**{name: getattr(options, name) for name in fields}))
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of text")
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def _positive(text: str) -> int:

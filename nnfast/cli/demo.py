@@ -17,9 +17,9 @@ import numpy as np
 
 import nnfast
 from nnfast import datasets, layers
-from nnfast.cli import baseline
 from nnfast.benchmark.reference_step import step_times
 from nnfast.benchmark.timing import format_seconds
+from nnfast.cli import baseline
 from nnfast.errors import MissingExtraError
 
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from nnfast.benchmark.cases import Case
+from nnfast.benchmark.timing import repeated
 from nnfast.errors import SettingError, unknown_name
 
 Array = NDArray[Any]
@@ -58,22 +59,6 @@ PEERS = {
 }
 
 
-def repeated(call: Callable[[], object]) -> Callable[[int], object]:
-    """A function that calls so many times.
-
-    >>> calls = []
-    >>> repeated(lambda: calls.append(1))(3)
-    >>> len(calls)
-    3
-    """
-
-    def run(count: int) -> None:
-        for _ in range(count):
-            call()
-
-    return run
-
-
 def missing(name: str) -> str:
     """The first package that a peer needs and that is not installed; empty where nothing is missing."""
     if name not in PEERS:
@@ -89,3 +74,6 @@ def make_peer(name: str, threads: int) -> Peer:
     module = importlib.import_module(f"nnfast.benchmark.peers.{PEERS[name][0]}")
     peer: Peer = module.Peer(threads)
     return peer
+
+
+__all__ = ["PEERS", "Array", "Peer", "Work", "make_peer", "missing", "repeated"]

@@ -15,7 +15,7 @@ from nnfast._core import runtime
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import TRAINING_EPOCHS, UPDATES, Case
 from nnfast.benchmark.peers import Array, Work, repeated
-from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE
+from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, timed_rate
 from nnfast.graph.ir import Graph
 from nnfast.ops.elementwise import call
 from nnfast.ops.random import COUNTERS, ITERATION
@@ -39,7 +39,7 @@ class Peer:
             return update(case, self.threads)
         if case.group == "plain products":
             a, b = inputs.operands(case)
-            out = np.empty((a.shape[0], b.shape[1]), np.float32)
+            out = inputs.aligned(np.empty((a.shape[0], b.shape[1]), np.float32))
             return Work(repeated(lambda: kernels.matmul(a, b, out=out)), lambda: [kernels.matmul(a, b)])
         return op(case, self.threads)
 
@@ -63,8 +63,9 @@ def op(case: Case, threads: int) -> Work:
     else:
         graph.outputs = [call(case.kind, *values)]
     plan = build(passes.run(graph, forward=False), threads=threads)
-    plan.call(feeds)  # binds the arrays, so that run works on them
-    return Work(plan.run, lambda: plan.call(feeds))
+    out = [inputs.aligned(array) for array in plan.call(feeds)]
+    plan.call(feeds, out)  # binds the arrays, so that run works on them
+    return Work(plan.run, lambda: plan.call(feeds, out))
 
 
 ATTRIBUTES: dict[str, dict[str, Any]] = {
@@ -102,12 +103,12 @@ def update(case: Case, threads: int) -> Work:
     return Work(plan.run, result)
 
 
-def model_of(case: Case) -> Any:
+def model_of(case: Case, rate: float) -> Any:
     """A compiled model with the case's weights."""
     hidden = [layers.Dense(units, activation="relu") for units in case.sizes[1:-1]]
     model = nnfast.Sequential([nnfast.Input((case.sizes[0],)), *hidden, layers.Dense(case.sizes[-1])])
     optimizers = nnfast.optimizers
-    optimizer = optimizers.Adam(LEARNING_RATE) if case.optimizer == "adam" else optimizers.SGD(LEARNING_RATE, 0.9)
+    optimizer = optimizers.Adam(rate) if case.optimizer == "adam" else optimizers.SGD(rate, 0.9)
     model.compile(optimizer, nnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.set_weights(inputs.weights(case))
     return model
@@ -118,10 +119,10 @@ def train(case: Case) -> Work:
     x, y = inputs.rows_and_labels(case)
     size = case.batch
     options = {"batch_size": size, "shuffle": False, "verbose": 0}
-    model = model_of(case)
+    model = model_of(case, timed_rate(case))
 
     def losses() -> list[Array]:
-        fresh = model_of(case)
+        fresh = model_of(case, LEARNING_RATE)
         if case.kind == "whole training":
             return [np.array(fresh.fit(x, y, epochs=TRAINING_EPOCHS, **options).history["loss"])]
         if case.kind == "train_on_batch":
@@ -138,10 +139,8 @@ def train(case: Case) -> Work:
 
 def predict(case: Case) -> Work:
     """`predict` on one batch."""
-    model, x = model_of(case), inputs.batch(case)
+    model, x = model_of(case, LEARNING_RATE), inputs.batch(case)
     return Work(
         repeated(lambda: model.predict(x, batch_size=len(x), verbose=0)),
         lambda: [model.predict(x, batch_size=len(x), verbose=0)],
     )
-
-

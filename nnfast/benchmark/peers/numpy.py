@@ -21,7 +21,7 @@ class Peer:
         if case.kind == "gelu":
             return None
         if case.group == "steps":
-            return train_by_steps(case, lambda: Network(case).step)
+            return train_by_steps(case, lambda rate: Network(case, rate).step)
         if case.group == "inference":
             network, x = Network(case), inputs.batch(case)
             return Work(repeated(lambda: network.forward(x)), lambda: [network.forward(x)[-1]])
@@ -30,7 +30,7 @@ class Peer:
         function = FUNCTIONS[case.kind]
         operands = inputs.operands(case)
         results = function(*operands, None)
-        out = results if isinstance(results, np.ndarray) else None
+        out = inputs.aligned(results) if isinstance(results, np.ndarray) else None
         return Work(
             repeated(lambda: function(*operands, out)),
             lambda: results if isinstance(results, tuple) else [function(*operands, out)],
@@ -88,10 +88,10 @@ FUNCTIONS: dict[str, Any] = {
 
 
 class Optimizer:
-    """SGD, with momentum, or Adam, as Keras defines them."""
+    """SGD, with momentum, or Adam, as nnfast.ops.update defines them."""
 
-    def __init__(self, kind: str, weights: list[Array]) -> None:
-        self.kind, self.steps = kind, 0
+    def __init__(self, kind: str, weights: list[Array], rate: float) -> None:
+        self.kind, self.rate, self.steps = kind, rate, 0
         self.slots = [[np.zeros_like(w) for _ in range(UPDATES[kind][1] - 1)] for w in weights]
 
     def update(self, weights: list[Array], gradients: list[Array]) -> None:
@@ -100,27 +100,28 @@ class Optimizer:
         for w, g, slots in zip(weights, gradients, self.slots, strict=True):
             if self.kind == "adam":
                 m, v = slots
-                rate = LEARNING_RATE * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+                rate = np.float32(self.rate / (1 - 0.9**self.steps))
+                scale = np.float32(1 / np.sqrt(1 - 0.999**self.steps))
                 m += np.float32(0.1) * (g - m)
                 v += np.float32(0.001) * (g * g - v)
-                w -= np.float32(rate) * m / (np.sqrt(v) + np.float32(1e-7))
+                w -= rate * m / (scale * np.sqrt(v) + np.float32(1e-7))
             elif self.kind == "sgd_momentum":
                 slots[0] *= np.float32(0.9)
-                slots[0] -= np.float32(LEARNING_RATE) * g
+                slots[0] -= np.float32(self.rate) * g
                 w += slots[0]
             else:
-                w -= np.float32(LEARNING_RATE) * g
+                w -= np.float32(self.rate) * g
 
 
 def update(case: Case) -> Work:
     """One sweep of an optimizer over weights, with a gradient that stays the same."""
     (start,) = inputs.operands(case)
     weights, gradients = [start.copy()], [start]
-    optimizer = Optimizer(case.kind, weights)
+    optimizer = Optimizer(case.kind, weights, LEARNING_RATE)
 
     def result() -> list[Array]:
         fresh = [start.copy()]
-        optimizer = Optimizer(case.kind, fresh)
+        optimizer = Optimizer(case.kind, fresh, LEARNING_RATE)
         for _ in range(CHECKED):
             optimizer.update(fresh, gradients)
         return fresh
@@ -131,9 +132,9 @@ def update(case: Case) -> Work:
 class Network:
     """Dense layers with relu, softmax cross-entropy and an optimizer."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, rate: float = LEARNING_RATE) -> None:
         self.weights = inputs.weights(case)
-        self.optimizer = Optimizer(case.optimizer, self.weights) if case.optimizer else None
+        self.optimizer = Optimizer(case.optimizer, self.weights, rate) if case.optimizer else None
 
     def forward(self, x: Array) -> list[Array]:
         """The input, and each layer's output."""

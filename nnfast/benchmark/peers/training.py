@@ -1,6 +1,6 @@
 """Training in a library whose user writes the loop: one function trains one step, the rest is the same for all.
 
-In: a function that makes a network afresh and returns its step, (rows, labels) -> loss. Out: Work.
+In: a function of the learning rate that makes a network afresh and returns its step, (rows, labels) -> loss. Out: Work.
 """
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ from nnfast.benchmark.cases import TRAINING_EPOCHS, Case
 from nnfast.benchmark.peers import Array, Work, repeated
 
 LEARNING_RATE = 0.001
+# While time is taken: a network that has learned its rows by heart has gradients so small that denormal numbers slow every library.
+TIMED_RATE = 1e-6
 CHECKED = 3  # steps whose losses are compared
 Step = Callable[[Any, Any], Any]
 
 
+def timed_rate(case: Case) -> float:
+    """The learning rate while time is taken; a whole training learns, since its loss is compared."""
+    return LEARNING_RATE if case.kind == "whole training" else TIMED_RATE
+
+
 def train_by_steps(
     case: Case,
-    make_step: Callable[[], Step],
+    make_step: Callable[[float], Step],
     convert: Callable[[Array], Any] = lambda array: array,
     finish: Callable[[Any], object] = lambda loss: loss,
 ) -> Work:
@@ -39,7 +46,7 @@ def train_by_steps(
 
     def step() -> Step:
         if not made:
-            made.append(make_step())  # with the first use, as `fit` makes its plan
+            made.append(make_step(timed_rate(case)))  # with the first use, as `fit` makes its plan
         return made[0]
 
     def epochs(count: int, train: Step) -> list[float]:
@@ -57,7 +64,7 @@ def train_by_steps(
             finish(loss)
 
     def result() -> list[Array]:
-        fresh = make_step()
+        fresh = make_step(LEARNING_RATE)
         if case.kind == "whole training":
             return [np.array(epochs(TRAINING_EPOCHS, fresh))]
         chosen = [batches[0]] * CHECKED if on_batch else batches[:CHECKED]

@@ -1,0 +1,147 @@
+"""PyTorch, eager: what its own documentation would write, with out= and fused optimizers where there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nnfast.benchmark import inputs
+from nnfast.benchmark.cases import UPDATES, Case
+from nnfast.benchmark.peers import Work, repeated
+from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, train_by_steps
+
+
+class Peer:
+    compiled = False
+
+    def __init__(self, threads: int) -> None:
+        import torch
+
+        torch.set_num_threads(threads)
+        self.torch: Any = torch
+        self.versions = {"torch": f"{torch.__version__}, {torch.get_num_threads()} threads"}
+        if torch.backends.mkl.is_available():
+            self.versions["torch"] += ", MKL"
+
+    def make(self, case: Case) -> Work | None:
+        """Every case; the compiled one does networks only."""
+        if case.group == "steps":
+            return train_by_steps(case, lambda rate: self._trainer(case, rate), self._tensor, lambda loss: loss.item())
+        if case.group == "inference":
+            return self._predict(case)
+        if self.compiled:
+            return None
+        if case.kind in UPDATES:
+            return self._update(case)
+        return self._function(case)
+
+    def _tensor(self, array: Any) -> Any:
+        tensor = self.torch.from_numpy(array)
+        return tensor if tensor.is_floating_point() else tensor.long()
+
+    def _function(self, case: Case) -> Work:
+        torch = self.torch
+        functional = torch.nn.functional
+        functions: dict[str, Callable[..., Any]] = {
+            "x w": lambda x, w, out: torch.matmul(x, w, out=out),
+            "x^T dy": lambda x, dy, out: torch.matmul(x.T, dy, out=out),
+            "dy w^T": lambda dy, w, out: torch.matmul(dy, w.T, out=out),
+            "kernels.matmul": lambda a, b, out: torch.matmul(a, b, out=out),
+            "relu": lambda x, out: torch.clamp_min(x, 0, out=out),
+            "add": lambda a, b, out: torch.add(a, b, out=out),
+            "gelu": lambda x, out: functional.gelu(x),
+            "softmax": lambda x, out: torch.softmax(x, 1, out=out),
+            "sparse cross-entropy": self._cross_entropy,
+        }
+        if case.kind in ("exp", "log", "tanh", "sigmoid"):
+            plain = getattr(torch, case.kind)
+            functions[case.kind] = lambda x, out: plain(x, out=out)
+        function = functions[case.kind]
+        operands = [self._tensor(array) for array in inputs.operands(case)]
+        first = function(*operands, None)
+        out = None if isinstance(first, tuple) else first
+
+        def result() -> list[Any]:
+            found = function(*operands, out)
+            return [array.numpy() for array in (found if isinstance(found, tuple) else (found,))]
+
+        def run(count: int) -> None:
+            with torch.inference_mode():
+                for _ in range(count):
+                    function(*operands, out)
+
+        return Work(repeated(lambda: function(*operands, out)) if case.kind.startswith("sparse") else run, result)
+
+    def _cross_entropy(self, logits: Any, labels: Any, _: Any) -> tuple[Any, Any]:
+        logits = logits.detach().requires_grad_()
+        loss = self.torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+        (gradient,) = self.torch.autograd.grad(loss.sum(), logits)
+        return loss.detach(), gradient
+
+    def _optimizer(self, kind: str, parameters: Any, rate: float) -> Any:
+        if kind == "adam":
+            return self.torch.optim.Adam(parameters, lr=rate, eps=1e-7, fused=True)
+        return self.torch.optim.SGD(parameters, lr=rate, momentum=0.9 if kind == "sgd_momentum" else 0.0, fused=True)
+
+    def _update(self, case: Case) -> Work:
+        (start,) = inputs.operands(case)
+
+        def make() -> tuple[Any, Any]:
+            weight = self.torch.nn.Parameter(self.torch.from_numpy(start.copy()))
+            weight.grad = self.torch.from_numpy(start.copy())
+            return weight, self._optimizer(case.kind, [weight], LEARNING_RATE)
+
+        _, optimizer = make()
+
+        def result() -> list[Any]:
+            weight, fresh = make()
+            for _ in range(CHECKED):
+                fresh.step()
+            return [weight.detach().numpy()]
+
+        return Work(repeated(optimizer.step), result)
+
+    def network(self, case: Case) -> Any:
+        """The network with the case's weights."""
+        torch = self.torch
+        arrays = inputs.weights(case)
+        stack: list[Any] = []
+        for i in range(0, len(arrays), 2):
+            linear = torch.nn.Linear(*arrays[i].shape)
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(arrays[i].T.copy()))
+                linear.bias.copy_(torch.from_numpy(arrays[i + 1]))
+            stack += [linear, torch.nn.ReLU()]
+        return torch.nn.Sequential(*stack[:-1])
+
+    def _compile(self, function: Any) -> Any:
+        return function
+
+    def _trainer(self, case: Case, rate: float) -> Callable[[Any, Any], Any]:
+        network = self.network(case)
+        optimizer = self._optimizer(case.optimizer, network.parameters(), rate)
+        cross_entropy = self.torch.nn.functional.cross_entropy
+
+        def loss_of(x: Any, y: Any) -> Any:
+            return cross_entropy(network(x), y)
+
+        compiled = self._compile(loss_of)
+
+        def step(x: Any, y: Any) -> Any:
+            optimizer.zero_grad(set_to_none=True)
+            loss = compiled(x, y)
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        return step
+
+    def _predict(self, case: Case) -> Work:
+        torch = self.torch
+        network, x = self._compile(self.network(case)), torch.from_numpy(inputs.batch(case))
+
+        def predict() -> Any:
+            with torch.inference_mode():
+                return network(x)
+
+        return Work(repeated(predict), lambda: [predict().numpy()])
