@@ -1,0 +1,34 @@
+"""OpenVINO: inference of networks, compiled for latency, in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnfast.benchmark import inputs
+from nnfast.benchmark.cases import Case
+from nnfast.benchmark.peers import Work, repeated
+from nnfast.benchmark.peers.onnx_model import onnx_model
+
+
+class Peer:
+    def __init__(self, threads: int) -> None:
+        import openvino
+
+        self.openvino: Any = openvino
+        self.core: Any = openvino.Core()
+        self.options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it
+        }
+        self.versions = {"openvino": f"{openvino.__version__.split('-')[0]}, {threads} threads"}
+
+    def make(self, case: Case) -> Work | None:
+        """Networks that predict."""
+        if case.group != "inference":
+            return None
+        model = self.openvino.convert_model(onnx_model(case))
+        request = self.core.compile_model(model, "CPU", self.options).create_infer_request()
+        x = inputs.batch(case)
+        request.set_input_tensor(self.openvino.Tensor(x, shared_memory=True))
+        return Work(repeated(request.infer), lambda: [request.infer()[0].copy()])
