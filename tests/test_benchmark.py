@@ -221,7 +221,7 @@ def test_chart_png(tmp_path):
 
 
 def test_missing_peer_is_named(monkeypatch):
-    monkeypatch.setitem(peers.PEERS, "absent", ("absent", ("no_such_package",)))
+    monkeypatch.setitem(peers.PEERS, "absent", peers.Entry("absent", ("no_such_package",)))
     assert peers.missing("absent") == "no_such_package"
     with pytest.raises(SettingError, match=r"nnfast\[bench\]"):
         peers.make_peer("absent", 1)

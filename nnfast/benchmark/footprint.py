@@ -47,7 +47,7 @@ def measure(name: str, threads: int) -> dict[str, Any]:
     assert np.__version__
     from nnfast.benchmark.peers import PEERS
 
-    package = PEERS[name][1][0]
+    package = PEERS[name].packages[0]
     facts: dict[str, Any] = {"import_seconds": None if name == "numpy" else import_seconds(package)}
     facts["installed_bytes"], facts["compressed_bytes"] = sizes(package)
     return facts | first_training(name, threads)

@@ -18,7 +18,7 @@ from nnfast.benchmark import chart, machine, table
 from nnfast.benchmark.cases import CASES, GROUPS, Case
 from nnfast.benchmark.footprint import footprints
 from nnfast.benchmark.limits import Limits
-from nnfast.benchmark.peers import PEERS, missing
+from nnfast.benchmark.peers import does, missing
 from nnfast.benchmark.process import Process
 from nnfast.benchmark.rounds import Effort, Line, measure
 from nnfast.benchmark.statistics import LEAST_ROUNDS
@@ -146,12 +146,13 @@ def _lines(
 ) -> None:  # fmt: skip
     group = ""
     for case in cases:
+        sides = [side for side in others if does(side.name, case.group)]
         if case.group != group:
             group = case.group
-            say(table.title(group, [side.name for side in others]))
-        line = measure(case, own, others, limits, effort)
+            say(table.title(group, [side.name for side in sides]))
+        line = measure(case, own, sides, limits, effort)
         found.append(line)
-        say(table.row(line, [side.name for side in others]))
+        say(table.row(line, [side.name for side in sides]))
 
 
 def _write(report: Report, options: Options) -> None:
@@ -163,6 +164,3 @@ def _write(report: Report, options: Options) -> None:
             Path(options.json).write_text(text + "\n")
     if options.chart:
         chart.write(report.as_dict(), options.chart)
-
-
-__all__ = ["PEERS", "Options", "Report", "run"]

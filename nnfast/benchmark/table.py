@@ -13,7 +13,7 @@ from nnfast.benchmark.rounds import Line
 from nnfast.benchmark.statistics import geometric_mean
 from nnfast.benchmark.timing import format_seconds
 
-WIDTH, COLUMN = 44, 25
+WIDTH, COLUMN = 42, 22
 LOST = " <"
 
 
@@ -67,7 +67,7 @@ def row(line: Line, peers: Sequence[str]) -> str:
             continue
         found = line.ratios[name]
         mark = LOST if found.high < 1 else "  "
-        text += f"{f'{found.median:.3g} ({found.low:.3g}-{found.high:.3g}){mark}':>{COLUMN}}"
+        text += f"{f'{found.median:.3g} ({found.low:.2g}-{found.high:.2g}){mark}':>{COLUMN}}"
     return text + "".join(
         f"\n    {name}: {note}" for name, note in line.notes.items() if not note.startswith("not done")
     )

@@ -46,16 +46,25 @@ class Peer(Protocol):
         ...
 
 
-# Name in --against -> module of this folder, and the packages it needs.
+@dataclass(frozen=True)
+class Entry:
+    """Where a peer is: its module in this folder, the packages that it needs, and the groups of cases that it does (none: all)."""
+
+    module: str
+    packages: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+
+
+# By the name in --against.
 PEERS = {
-    "nnfast": ("nnfast", ("nnfast",)),
-    "numpy": ("numpy", ("numpy",)),
-    "torch": ("torch", ("torch",)),
-    "torch-compile": ("torch_compile", ("torch",)),
-    "jax": ("jax", ("jax",)),
-    "sklearn": ("sklearn", ("sklearn",)),
-    "onnxruntime": ("onnxruntime", ("onnxruntime", "onnx")),
-    "openvino": ("openvino", ("openvino", "onnx")),
+    "nnfast": Entry("nnfast", ("nnfast",)),
+    "numpy": Entry("numpy", ("numpy",)),
+    "torch": Entry("torch", ("torch",)),
+    "torch-compile": Entry("torch_compile", ("torch",), ("steps", "inference")),
+    "jax": Entry("jax", ("jax",)),
+    "sklearn": Entry("sklearn", ("sklearn",), ("steps",)),
+    "onnxruntime": Entry("onnxruntime", ("onnxruntime", "onnx"), ("inference",)),
+    "openvino": Entry("openvino", ("openvino", "onnx"), ("inference",)),
 }
 
 
@@ -63,7 +72,13 @@ def missing(name: str) -> str:
     """The first package that a peer needs and that is not installed; empty where nothing is missing."""
     if name not in PEERS:
         raise unknown_name("--against", name, list(PEERS))
-    return next((package for package in PEERS[name][1] if importlib.util.find_spec(package) is None), "")
+    return next((package for package in PEERS[name].packages if importlib.util.find_spec(package) is None), "")
+
+
+def does(name: str, group: str) -> bool:
+    """Whether a peer has cases of a group."""
+    groups = PEERS[name].groups if name in PEERS else ()
+    return not groups or group in groups
 
 
 def make_peer(name: str, threads: int) -> Peer:
@@ -71,9 +86,9 @@ def make_peer(name: str, threads: int) -> Peer:
     package = missing(name)
     if package:
         raise SettingError(f'peer {name}: {package} is not installed: pip install "nnfast[bench]"')
-    module = importlib.import_module(f"nnfast.benchmark.peers.{PEERS[name][0]}")
+    module = importlib.import_module(f"nnfast.benchmark.peers.{PEERS[name].module}")
     peer: Peer = module.Peer(threads)
     return peer
 
 
-__all__ = ["PEERS", "Array", "Peer", "Work", "make_peer", "missing", "repeated"]
+__all__ = ["PEERS", "Array", "Entry", "Peer", "Work", "does", "make_peer", "missing", "repeated"]

@@ -14,8 +14,8 @@ class Peer:
     def __init__(self, threads: int) -> None:
         import openvino
 
-        self.openvino: Any = openvino
         self.core: Any = openvino.Core()
+        self.tensor: Any = openvino.Tensor
         self.options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -27,8 +27,9 @@ class Peer:
         """Networks that predict."""
         if case.group != "inference":
             return None
-        model = self.openvino.convert_model(onnx_model(case))
+        content, x = onnx_model(case).SerializeToString(), inputs.batch(case)
+        self.kept = (content, x)  # OpenVINO reads weights and input where they lie
+        model = self.core.read_model(content)
         request = self.core.compile_model(model, "CPU", self.options).create_infer_request()
-        x = inputs.batch(case)
-        request.set_input_tensor(self.openvino.Tensor(x, shared_memory=True))
+        request.set_input_tensor(self.tensor(x, shared_memory=True))
         return Work(repeated(request.infer), lambda: [request.infer()[0].copy()])
