@@ -22,6 +22,7 @@ FMAS_PER_ROUND = 48  # LIMIT_ROUND in csrc/kernels/limits.h
 SAMPLE_SECONDS = 0.005
 SAMPLES = 30
 WARM_SECONDS = 0.05  # a second thread is woken on the core of the first and stays there for some milliseconds
+BYTES_PER_RUN = 16 << 20  # of each thread: beside it, waiting for the other threads counts little
 FILL = 0.5  # of a cache: the rest is for what else there is
 HOLDS = 0.9  # data up to this part of a cache count as held by it
 MOST_BYTES = 1 << 29  # of memory that the measure takes
@@ -81,7 +82,7 @@ def measure(threads: int, simd: str | None = None, quick: bool = False) -> Limit
 def flops(threads: int, simd: str) -> float:
     """Float32 multiplications and additions per second, from chains of fused multiply-adds in registers."""
     team = _Team(threads, simd)
-    rounds = 1_000
+    rounds = 10_000
     team.add("limit_fma", [0], [rounds])
     lanes = runtime.lanes("float32", simd)
     return 2.0 * FMAS_PER_ROUND * lanes * rounds * threads / team.seconds()
@@ -90,11 +91,11 @@ def flops(threads: int, simd: str) -> float:
 def bandwidth(nbytes: int, threads: int, simd: str) -> tuple[float, float]:
     """Bytes per second read, and read and written, by all threads over one array of so many bytes."""
     count = nbytes // REAL
-    rounds = max(1, (1 << 20) * threads // nbytes)
+    rounds = max(1, BYTES_PER_RUN * threads // nbytes)
     team = _Team(threads, simd, nbytes)
     team.add("limit_read", [0, 1], [count, rounds])
     read = nbytes * rounds / team.seconds()
-    team = _Team(threads, simd, nbytes)
+    team.steps.clear()
     team.add("limit_update", [1], [count, rounds])
     return read, 2 * nbytes * rounds / team.seconds()
 
