@@ -189,7 +189,7 @@ def test_summary_names_what_is_lost():
     assert "1 of 3 comparisons lost" in text
     assert "against torch: 0.50" in text and "against numpy: 0.50" not in text
     rows = [table.row(found, ["numpy", "torch"]) for found in LINES[:1]]
-    assert rows[0].endswith("0.5 (0.4-0.6) <") and "50% flops" in rows[0]
+    assert rows[0].endswith("0.50 (0.40-0.60) <") and "50% flops" in rows[0]
 
 
 def report():

@@ -26,7 +26,7 @@ from nnfast.config import get_num_threads
 from nnfast.errors import SettingError, unknown_name
 
 KERNELS = tuple(group for group in GROUPS if group not in ("steps", "inference"))
-SECTIONS = ("limits", *GROUPS, "threads", "footprint")
+SECTIONS = ("limits", *GROUPS, "overhead", "threads", "footprint")
 ALIASES = {"kernels": KERNELS}
 ROUNDS, QUICK_ROUNDS = 7, LEAST_ROUNDS
 Say = Callable[[str], None]
@@ -56,10 +56,11 @@ class Report:
     lines: list[Line] = field(default_factory=list)
     threads: list[Line] = field(default_factory=list)  # nnfast on one thread as the "peer"
     footprint: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fit_overhead: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        parts = {name: getattr(self, name) for name in ("machine", "versions", "skipped", "footprint")}
+        parts = {name: getattr(self, name) for name in ("machine", "versions", "skipped", "footprint", "fit_overhead")}
         for name in ("limits", "lines", "threads"):
             parts[name] = [part.as_dict() for part in getattr(self, name)]
         return parts | {"geometric_means": table.means(self.lines)}
@@ -93,6 +94,11 @@ def run(options: Options) -> int:
                 say(line)
         cases = [case for case in CASES if case.group in sections and (case.quick or not options.quick)]
         _lines(report.lines, cases, own, others, limits, effort, say)
+        if "overhead" in sections:
+            report.fit_overhead = own.ask("fit_overhead", rounds=rounds)
+            say(
+                f"\nfit, shuffled, 30-64-2, batch 256: {report.fit_overhead:.1%} of the time is not the steps' arithmetic"
+            )
         if "threads" in sections and threads > 1:
             alone = stack.enter_context(Process("nnfast", 1))
             alone.name = "one thread"

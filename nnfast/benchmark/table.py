@@ -67,10 +67,15 @@ def row(line: Line, peers: Sequence[str]) -> str:
             continue
         found = line.ratios[name]
         mark = LOST if found.high < 1 else "  "
-        text += f"{f'{found.median:.3g} ({found.low:.2g}-{found.high:.2g}){mark}':>{COLUMN}}"
+        text += f"{f'{_short(found.median)} ({_short(found.low)}-{_short(found.high)}){mark}':>{COLUMN}}"
     return text + "".join(
         f"\n    {name}: {note}" for name, note in line.notes.items() if not note.startswith("not done")
     )
+
+
+def _short(ratio: float) -> str:
+    """A ratio with two digits behind the point, fewer where it is large."""
+    return f"{ratio:.{2 if ratio < 10 else 1 if ratio < 100 else 0}f}"
 
 
 def means(lines: Sequence[Line]) -> dict[str, dict[str, float]]:
@@ -90,7 +95,7 @@ def summary(lines: Sequence[Line]) -> Iterable[str]:
     if not any(line.ratios for line in lines):
         return
     by_group = means(lines)
-    names = list(dict.fromkeys(name for by in by_group.values() for name in by))
+    names = sorted(dict.fromkeys(name for by in by_group.values() for name in by), key=lambda name: name == "best")
     yield ""
     yield f"{'geometric mean: time of peer / time of nnfast':{WIDTH + 9}}" + "".join(f"{name:>14}" for name in names)
     for group, by in by_group.items():

@@ -61,6 +61,12 @@ class Worker:
         """Multiplications and additions per second on another SIMD level."""
         return limits.flops(threads, simd)
 
+    def fit_overhead(self, rounds: int) -> float:
+        """The part of `fit` that is not work; of nnfast only."""
+        from nnfast.benchmark.peers.nnfast import fit_overhead
+
+        return fit_overhead(rounds)
+
 
 def main() -> None:
     """Answer until the input ends."""

@@ -4,6 +4,7 @@ library; "plain products" go through `nnfast.kernels`, networks through `fit`, `
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import TRAINING_EPOCHS, UPDATES, Case
 from nnfast.benchmark.peers import Array, Work, repeated
 from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, timed_rate
+from nnfast.benchmark.timing import sample
+from nnfast.data import ArraySource
 from nnfast.graph.ir import Graph
 from nnfast.ops.elementwise import call
 from nnfast.ops.random import COUNTERS, ITERATION
@@ -144,3 +147,32 @@ def predict(case: Case) -> Work:
         repeated(lambda: model.predict(x, batch_size=len(x), verbose=0)),
         lambda: [model.predict(x, batch_size=len(x), verbose=0)],
     )
+
+
+EPOCHS = 20
+OVERHEAD_CASE = Case("steps", "fit", (30, 64, 2), 256, "adam")
+AROUND = ("gather_rows", "gather_rows_int32", "record", "advance")  # steps of a plan that feed it and note the loss
+
+
+def fit_overhead(rounds: int) -> float:
+    """The part of `fit`, with shuffling, that is not forward, gradients and update: median over rounds."""
+    model, case = model_of(OVERHEAD_CASE, 1e-6), OVERHEAD_CASE
+    x, y = inputs.rows_and_labels(case)
+    steps = len(x) // case.batch
+
+    def fit() -> None:
+        model.fit(x, y, batch_size=case.batch, epochs=EPOCHS, verbose=0)
+
+    fit()
+    source = ArraySource(x, y)
+    plan = model.train_step_for(case.batch, list(source.arrays)).plan
+    parts = []
+    for _ in range(rounds):
+        whole = sample(repeated(fit), 1) / EPOCHS
+        before = plan.profile()
+        model.state.begin_run(0)
+        plan.run(steps, profile=True)
+        spent = zip(plan.steps, plan.profile(), before, strict=True)
+        work = sum(now - old for step, (_, now), (_, old) in spent if step.kernel not in AROUND)
+        parts.append(1 - work * 1e-9 / whole)
+    return statistics.median(parts)
