@@ -67,8 +67,13 @@ def op(case: Case, threads: int) -> Work:
         graph.outputs = [call(case.kind, *values)]
     plan = build(passes.run(graph, forward=False), threads=threads)
     out = [inputs.aligned(array) for array in plan.call(feeds)]
-    plan.call(feeds, out)  # binds the arrays, so that run works on them
-    return Work(plan.run, lambda: plan.call(feeds, out))
+    plan.bind(feeds, out)
+
+    def result() -> list[Array]:
+        plan.run()
+        return out
+
+    return Work(plan.run, result)
 
 
 ATTRIBUTES: dict[str, dict[str, Any]] = {
