@@ -15,7 +15,7 @@ from typing import Any
 from nnfast.benchmark.statistics import geometric_mean
 from nnfast.errors import MissingExtraError, SettingError
 
-LEFT, TOP, WIDTH, ROW, GAP, RIGHT, BOTTOM = 190, 64, 640, 17, 12, 70, 40
+LEFT, TOP, WIDTH, ROW, GAP, RIGHT, BOTTOM = 210, 82, 640, 17, 12, 70, 40
 COLORS = ("#0b6e8a", "#c2571a", "#6a3d9a", "#2e7d32", "#a61e4d", "#7a6a00", "#455a64")
 WIN, LOSE = "#eef5f0", "#f9eeee"
 
@@ -62,13 +62,14 @@ def rows_of(lines: Sequence[dict[str, Any]]) -> list[Row]:
     return [Row(group, peer, tuple(found[group, peer])) for group, peer in keys]
 
 
-def _heading(machine: dict[str, Any], versions: dict[str, str]) -> tuple[str, str]:
+def _heading(machine: dict[str, Any], versions: dict[str, str]) -> tuple[str, str, str]:
     names = ", ".join(
         f"{name} {version.split(',')[0].split()[0]}" for name, version in versions.items() if name != "level"
     )
     return (
         "Time of the peer / time of nnfast: right of 1, nnfast is faster",
-        f"{machine['cpu']}, {machine['threads']} threads, {machine['level']}, {machine['date']}; {names}",
+        f"{machine['cpu']}, {machine['threads']} threads, {machine['level']}, {machine['date']}",
+        names,
     )
 
 
@@ -82,7 +83,7 @@ def _label(power: int) -> str:
     return str(2**power) if power >= 0 else f"1/{2**-power}"
 
 
-def svg(rows: Sequence[Row], heading: tuple[str, str]) -> str:
+def svg(rows: Sequence[Row], heading: tuple[str, str, str]) -> str:
     """The picture as text."""
     low, high = _bounds(rows)
     peers = list(dict.fromkeys(row.peer for row in rows))
@@ -110,7 +111,11 @@ def svg(rows: Sequence[Row], heading: tuple[str, str]) -> str:
         frame.append(f'<path d="M{at} {TOP - 6}V{bottom}" stroke="{color}" stroke-width="{width}"/>')
         frame.append(_text(at, bottom + 16, _label(power), anchor="middle"))
     width, height = LEFT + WIDTH + RIGHT, bottom + BOTTOM
-    head = [_text(12, 22, heading[0], size=15, weight="bold"), _text(12, 42, heading[1], color="#555")]
+    head = [
+        _text(12, 22, heading[0], size=15, weight="bold"),
+        _text(12, 42, heading[1], color="#555"),
+        _text(12, 59, heading[2], color="#555"),
+    ]
     start = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}" viewBox="0 0 {width} {height:.0f}" '
         'font-family="sans-serif" font-size="12">'
@@ -135,7 +140,7 @@ def _text(x: float, y: float, text: str, **style: Any) -> str:
     return f'<text x="{x}" y="{y}"{attributes}>{escape(text)}</text>'
 
 
-def _png(rows: Sequence[Row], heading: tuple[str, str], path: str) -> None:
+def _png(rows: Sequence[Row], heading: tuple[str, str, str], path: str) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -157,5 +162,5 @@ def _png(rows: Sequence[Row], heading: tuple[str, str], path: str) -> None:
     axes.axvline(1, color="#333", linewidth=1)
     axes.set_yticks(range(len(rows)), [f"{row.group}: {row.peer}" for row in rows], fontsize=8)
     axes.invert_yaxis()
-    axes.set_title(f"{heading[0]}\n{heading[1]}", fontsize=8, loc="left")
+    axes.set_title("\n".join(heading), fontsize=8, loc="left")
     figure.savefig(path, dpi=120)
