@@ -31,7 +31,7 @@ static void copy_transposed_rest(bits *y, int64_t y_row, const bits *x, int64_t 
 }
 
 /* The same in tiles, so that pages and lines are used while they are at hand, of blocks that are transposed in
- * registers: float32 on one thread, 2048 x 2048 12 to 18, 256 x 256 17 to 50 GB/s (Intel Xeon, AVX-512, 2026-11). */
+ * registers: float32 on one thread, 2048 x 2048 12 to 18, 256 x 256 14-20 to 50 GB/s (Intel Xeon, AVX-512, 2026-11). */
 static void copy_transposed(bits *y, int64_t y_row, const bits *x, int64_t x_column, int64_t rows, int64_t columns) {
     const int64_t whole_rows = rows - rows % LANES, whole_columns = columns - columns % LANES;
     for (int64_t i0 = 0; i0 < whole_rows; i0 += COPY_TILE) {

@@ -14,6 +14,7 @@ PAUSE_SECONDS = 0.15
 # A sample repeats the call until it lasts this long, so that the clock's own cost does not count.
 SAMPLE_SECONDS = 0.002
 PARTS = 5  # of a sample; its median is not moved by one interruption
+LONG_SECONDS = 0.1  # a part that takes longer is enough by itself
 # Before a sample. The threads of a pool are woken on one core, and move to their own within some milliseconds: after a pause of 0.15 s
 # a product of 256 x 256 x 256 on two threads took 280 us in the first 50 ms, 120 us afterwards (Intel Xeon, 2026-11).
 WARM_SECONDS, WARM_TEAM_SECONDS = 0.01, 0.1
@@ -27,7 +28,10 @@ def warm_sample(run: Callable[[int], object], count: int, team: bool) -> float:
     team = team and (time.perf_counter() - start) / count > TEAM_WORK_SECONDS
     while time.perf_counter() - start < (WARM_TEAM_SECONDS if team else WARM_SECONDS):
         run(count)
-    return statistics.median(sample(run, count) for _ in range(PARTS))
+    parts = [sample(run, count)]
+    while len(parts) < PARTS and parts[0] * count < LONG_SECONDS:
+        parts.append(sample(run, count))
+    return statistics.median(parts)
 
 
 def count_for(run: Callable[[int], object]) -> int:

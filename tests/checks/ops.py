@@ -29,13 +29,13 @@ def samples(op, dtype):
 @contextmanager
 def everything_divided():
     """However small a step is, all threads get a share of it."""
-    limits = threads.DIVIDE_PLAN_FROM_NS, threads.DIVIDE_STEP_FROM_NS
+    limits = threads.DIVIDE_FROM_NS
     eager.forget_plans()
-    threads.DIVIDE_PLAN_FROM_NS = threads.DIVIDE_STEP_FROM_NS = 0.0
+    threads.DIVIDE_FROM_NS = dict.fromkeys(limits, 0.0)
     try:
         yield
     finally:
-        threads.DIVIDE_PLAN_FROM_NS, threads.DIVIDE_STEP_FROM_NS = limits
+        threads.DIVIDE_FROM_NS = limits
         eager.forget_plans()
 
 
