@@ -105,9 +105,12 @@ typedef struct nnf_run {
 void nnf_prepare_run(nnf_run *run);
 void nnf_run_thread(nnf_run *run, int thread);
 
-/* team.c: take the team before a parallel region (0: run serially), give it back after. */
+/* team.c: take the team before a parallel region for work that takes one thread about so long (0: run serially), give
+ * it back after; note the end of every run that could have used it. */
 void nnf_team_prepare(void);
-int nnf_team_take(void);
+int nnf_team_take(double work_ns);
+void nnf_team_note_end(void);
+int64_t nnf_team_set_wake_from(int64_t work_ns);
 void nnf_team_give(void);
 int nnf_openmp_version(void);
 

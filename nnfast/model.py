@@ -147,7 +147,10 @@ class Model(Structure):
 
         verbose: "auto" is silent for the first second.
         """
-        if batch_size is None and steps is None and callbacks is None and (verbose == "auto" or verbose == 0):
+        one_batch = batch_size is None or (
+            type(batch_size) is int and type(x) is np.ndarray and x.ndim > 0 and len(x) <= batch_size
+        )
+        if one_batch and steps is None and callbacks is None and (verbose == "auto" or verbose == 0):
             found = self._predict.quick(x)
             if found is not None:
                 return self.pack_outputs(found)

@@ -23,6 +23,7 @@ cdef class Executor:
     cdef list owners
     cdef Memory scratch
     cdef readonly int threads
+    cdef double work_ns
     cdef list first_size
     cdef list size_count
 

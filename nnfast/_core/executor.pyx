@@ -8,16 +8,24 @@ parallel region.
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cython.parallel cimport parallel, threadid
+from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 
 from nnfast._core.nnfast cimport (
     NNF_PARAMETERS, NNF_SCRATCH_BYTES, nnf_function, nnf_kernel, nnf_openmp_version, nnf_operation, nnf_phase,
-    nnf_prepare_run, nnf_run, nnf_run_thread, nnf_share, nnf_step, nnf_team_give, nnf_team_prepare, nnf_team_take,
+    nnf_prepare_run, nnf_run, nnf_run_thread, nnf_share, nnf_step, nnf_team_give, nnf_team_prepare, nnf_team_note_end,
+    nnf_team_set_wake_from, nnf_team_take,
 )
 from nnfast._core.runtime cimport Memory
 
 nnf_team_prepare()
+
+
+def set_wake_from(int64_t work_ns) -> int:
+    """Set the nanoseconds of work from which on sleeping threads are woken for it; returns what they were."""
+    return nnf_team_set_wake_from(work_ns)
+
 
 cdef list _scratch = []  # working memory that no running plan uses
 
@@ -32,16 +40,17 @@ cdef class Executor:
 
     steps: tuples (kernel address, buffers, sizes, scalars, program, threads, barrier); a buffer is (space, byte offset)
     or None; an operation of a program is (function address, y, a, b, c, parameters). A space is a piece of memory bound
-    by `bind`.
+    by `bind`. work_ns: about how long one thread needs for all steps once.
     """
 
-    def __cinit__(self, list steps, int spaces, int threads):
+    def __cinit__(self, list steps, int spaces, int threads, double work_ns=INFINITY):
         cdef Py_ssize_t p = 0, s = 0, d = 0, o = 0
         cdef int32_t i, j
         cdef nnf_step *step
         cdef nnf_operation *operation
         self.count = len(steps)
         self.threads = threads
+        self.work_ns = work_ns
         self.owners = [None] * spaces
         self.first_size = []
         self.size_count = []
@@ -166,17 +175,20 @@ cdef class Executor:
         run.batches = batches
         run.profile_ns = self.profile if profile else NULL
         try:
-            team = wanted > 1 and nnf_team_take()
+            team = wanted > 1 and nnf_team_take(batches * self.work_ns)
             run.threads = wanted if team else 1
             nnf_prepare_run(&run)
             if not team:
                 with nogil:
                     nnf_run_thread(&run, 0)
+                if wanted > 1:
+                    nnf_team_note_end()
                 return
             try:
                 with nogil, parallel(num_threads=wanted):
                     nnf_run_thread(&run, threadid())
             finally:
+                nnf_team_note_end()
                 nnf_team_give()
         finally:
             _scratch.append(scratch)

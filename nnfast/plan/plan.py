@@ -24,7 +24,7 @@ from nnfast.passes import IN_PLACE
 from nnfast.passes.reuse import reuse_in_place
 from nnfast.plan.memory import ARENA, CONSTANTS, Layout, Place, plan_memory
 from nnfast.plan.steps import Step, make_steps
-from nnfast.plan.threads import divide
+from nnfast.plan.threads import divide, estimate_ns
 
 # Codes of source types that gather_rows converts from (csrc/kernels/shape.h).
 SOURCE_CODES = {
@@ -89,7 +89,10 @@ class Plan:
         for value in graph.constants.values():
             self._view(self._constants, value)[...] = value.payload
         self._executor = Executor(
-            [_in_c(step, level) for step in steps], self._external + self._external_count(), threads
+            [_in_c(step, level) for step in steps],
+            self._external + self._external_count(),
+            threads,
+            sum(map(estimate_ns, steps)),
         )
         self._executor.bind(ARENA, self.arena.address, self.arena)
         self._executor.bind(CONSTANTS, self._constants.address, self._constants)

@@ -8,6 +8,7 @@ import numpy as np
 
 import nnfast.ops  # noqa: F401  (fills the registry)
 from nnfast._core import runtime
+from nnfast._core.executor import set_wake_from
 from nnfast.ops.registry import OPS
 from nnfast.ops.tolerance import worst_error
 from nnfast.plan import eager, threads
@@ -28,14 +29,16 @@ def samples(op, dtype):
 
 @contextmanager
 def everything_divided():
-    """However small a step is, all threads get a share of it."""
+    """However small a step or a run is, all threads get a share of it."""
     limits = threads.DIVIDE_FROM_NS
     eager.forget_plans()
     threads.DIVIDE_FROM_NS = dict.fromkeys(limits, 0.0)
+    wake_from = set_wake_from(0)
     try:
         yield
     finally:
         threads.DIVIDE_FROM_NS = limits
+        set_wake_from(wake_from)
         eager.forget_plans()
 
 
