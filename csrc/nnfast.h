@@ -95,10 +95,12 @@ typedef struct nnf_run {
     int32_t threads;     /* shares of a step at most; the team may be smaller */
     int64_t batches;     /* how often all steps are run */
     int64_t *profile_ns; /* per step: nanoseconds of thread 0, with the wait that follows the phase; or NULL */
+    int32_t processor;   /* of the thread that prepared the run, or -1 */
     char before[128];    /* what all threads write has a cache line to itself, whatever the alignment of the struct */
     _Atomic int64_t position; /* the phase at work, counted from the beginning of the run */
     _Atomic int32_t finished; /* its finished shares */
     _Atomic int32_t sleepers;
+    _Atomic int32_t crowded; /* a second thread began on the processor of the first */
     char after[128];
 } nnf_run;
 
@@ -109,7 +111,7 @@ void nnf_run_thread(nnf_run *run, int thread);
  * it back after; note the end of every run that could have used it. */
 void nnf_team_prepare(void);
 int nnf_team_take(double work_ns);
-void nnf_team_note_end(void);
+void nnf_team_note_end(int crowded);
 int64_t nnf_team_set_wake_from(int64_t work_ns);
 void nnf_team_give(void);
 int nnf_openmp_version(void);

@@ -60,6 +60,14 @@ static void relax(void) {
 #endif
 }
 
+static int32_t processor(void) {
+#ifdef __linux__
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
+
 static int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -148,6 +156,8 @@ static void finish_share(nnf_run *run, int shares, int64_t position, int next_is
 static void run_with_team(nnf_run *run, int thread, int64_t *profile) {
     const int64_t end = run->batches * run->phase_count;
     int patience = PATIENCE;
+    if (thread > 0 && run->processor >= 0 && processor() == run->processor)
+        atomic_store_explicit(&run->crowded, 1, memory_order_relaxed);
     for (int64_t position = 0; position < end;) {
         const nnf_phase *phase = &run->phases[position % run->phase_count];
         const int shares = run->threads < phase->shares ? run->threads : phase->shares;
@@ -183,6 +193,8 @@ void nnf_prepare_run(nnf_run *run) {
     atomic_init(&run->position, 0);
     atomic_init(&run->finished, 0);
     atomic_init(&run->sleepers, 0);
+    atomic_init(&run->crowded, 0);
+    run->processor = processor();
     for (int32_t i = 0; i < run->threads; i++)
         atomic_init(&run->shares[i].taken, -1);
 }

@@ -182,13 +182,13 @@ cdef class Executor:
                 with nogil:
                     nnf_run_thread(&run, 0)
                 if wanted > 1:
-                    nnf_team_note_end()
+                    nnf_team_note_end(0)
                 return
             try:
                 with nogil, parallel(num_threads=wanted):
                     nnf_run_thread(&run, threadid())
             finally:
-                nnf_team_note_end()
+                nnf_team_note_end(run.crowded)
                 nnf_team_give()
         finally:
             _scratch.append(scratch)

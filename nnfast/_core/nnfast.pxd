@@ -59,12 +59,13 @@ cdef extern from "nnfast.h" nogil:
         int32_t threads
         int64_t batches
         int64_t *profile_ns
+        int32_t crowded
 
     void nnf_prepare_run(nnf_run *run)
     void nnf_run_thread(nnf_run *run, int thread)
     void nnf_team_prepare()
     int nnf_team_take(double work_ns)
-    void nnf_team_note_end()
+    void nnf_team_note_end(int crowded)
     int64_t nnf_team_set_wake_from(int64_t work_ns)
     void nnf_team_give()
     int nnf_openmp_version()
