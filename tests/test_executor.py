@@ -143,7 +143,7 @@ def test_no_batches_and_no_steps():
 
 
 def test_profile():
-    """Nanoseconds per step, added up over profiled runs; they make up most of the time that passes."""
+    """Nanoseconds per step of the last profiled run; they make up most of the time that passes."""
     model, data, step = models.train_step("classifier")
     plan = step.plan
     for i, array in enumerate(data):
@@ -162,8 +162,8 @@ def test_profile():
     assert all(ns > 0 for _, ns in found)
     assert 0.5 * passed < sum(ns for _, ns in found) <= passed
     model.state.begin_run(0)
-    plan.run(100, profile=True)
-    assert sum(ns for _, ns in plan.profile()) > sum(ns for _, ns in found)
+    plan.run(4, profile=True)
+    assert 0 < sum(ns for _, ns in plan.profile()) < sum(ns for _, ns in found)
 
 
 def test_fewer_threads_than_planned():

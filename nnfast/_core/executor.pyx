@@ -11,6 +11,7 @@ from cython.parallel cimport parallel, threadid
 from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from nnfast._core.nnfast cimport (
     NNF_PARAMETERS, NNF_SCRATCH_BYTES, nnf_function, nnf_kernel, nnf_openmp_version, nnf_operation, nnf_phase,
@@ -174,6 +175,8 @@ cdef class Executor:
         run.shares = self.shares
         run.batches = batches
         run.profile_ns = self.profile if profile else NULL
+        if profile:
+            memset(self.profile, 0, self.count * sizeof(int64_t))
         try:
             team = wanted > 1 and nnf_team_take(batches * self.work_ns)
             run.threads = wanted if team else 1
@@ -208,5 +211,5 @@ cdef class Executor:
         return memory
 
     def profile_ns(self) -> list:
-        """Nanoseconds of each step, added up over the profiled runs."""
+        """Nanoseconds of each step in the last profiled run."""
         return [self.profile[i] for i in range(self.count)]

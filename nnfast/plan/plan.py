@@ -226,7 +226,7 @@ class Plan:
         self._executor.run(batches, threads, profile)
 
     def profile(self) -> list[tuple[str, int]]:
-        """Title and nanoseconds of each step, over the profiled runs."""
+        """Title and nanoseconds of each step, in the last profiled run."""
         return list(zip((step.title for step in self.steps), self._executor.profile_ns(), strict=True))
 
 

@@ -174,10 +174,9 @@ def fit_overhead(rounds: int) -> float:
     parts = []
     for _ in range(rounds):
         whole = sample(repeated(fit), 1) / EPOCHS
-        before = plan.profile()
         model.state.begin_run(0)
         plan.run(steps, profile=True)
-        spent = zip(plan.steps, plan.profile(), before, strict=True)
-        work = sum(now - old for step, (_, now), (_, old) in spent if step.kernel not in AROUND)
+        spent = zip(plan.steps, plan.profile(), strict=True)
+        work = sum(ns for step, (_, ns) in spent if step.kernel not in AROUND)
         parts.append(1 - work * 1e-9 / whole)
     return statistics.median(parts)
