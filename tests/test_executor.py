@@ -18,7 +18,7 @@ from checks import allocations, models, ops
 
 import nnfast
 from nnfast._core import runtime
-from nnfast._core.executor import Executor
+from nnfast._core.executor import Executor, openmp_version
 from nnfast.ops.registry import OPS
 from nnfast.plan import eager
 
@@ -288,6 +288,29 @@ def test_threads_that_do_not_come(change):
     """A smaller team than planned for, or eight threads on one processor: those that run do the work of all, with the same bits."""
     done = run_script(ABSENT, environment=change)
     assert done.returncode == 0 and done.stdout == "same bits\n", done.stderr
+
+
+SHORT_AND_LONG = """
+import os
+import numpy as np
+import nnfast
+def products(rows, columns):
+    x, w = np.ones((rows, columns), np.float32), np.ones((columns, columns), np.float32)
+    before = len(os.listdir("/proc/self/task"))
+    y = nnfast.kernels.matmul(x, w)
+    assert (y == columns).all()
+    return len(os.listdir("/proc/self/task")) - before
+with nnfast.num_threads(2):
+    print(products(64, 512), products(512, 1024))
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="counts threads in /proc")
+@pytest.mark.skipif(openmp_version() == 0, reason="a serial build has no team")
+def test_short_runs_wake_nobody():
+    """The first short run of a process takes one thread, though its plan has two; a long one makes a second thread."""
+    done = run_script(SHORT_AND_LONG)
+    assert done.returncode == 0 and done.stdout == "0 1\n", done.stdout + done.stderr
 
 
 FORK = """
