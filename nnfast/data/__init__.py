@@ -1,11 +1,13 @@
 """Data on the way to a plan: whole arrays or batches, checked, in the model's order.
 
 In: what a user passes to fit, evaluate and predict. Out: an ArraySource (arrays) or a BatchSource (batches, made ready
-ahead).
+ahead). ImageFolder, WavFolder and BlockShuffled give batches from files.
 """
 
 from nnfast.data.arrays import as_rows, check_finite, check_labels, find_not_finite, is_array_like
 from nnfast.data.batches import BatchSource, is_batch_source, make_source
+from nnfast.data.blocks import BlockShuffled
+from nnfast.data.folders import ImageFolder, WavFolder, read_wav
 from nnfast.data.order import permutation
 from nnfast.data.prefetch import Prefetch
 from nnfast.data.source import ArraySource, check_batch_size, class_weights, split_validation
@@ -14,7 +16,10 @@ from nnfast.data.structure import as_row_list, as_weight_list
 __all__ = [
     "ArraySource",
     "BatchSource",
+    "BlockShuffled",
+    "ImageFolder",
     "Prefetch",
+    "WavFolder",
     "as_row_list",
     "as_rows",
     "as_weight_list",
@@ -27,5 +32,6 @@ __all__ = [
     "is_batch_source",
     "make_source",
     "permutation",
+    "read_wav",
     "split_validation",
 ]

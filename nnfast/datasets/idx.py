@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nnfast import environment
-from nnfast.errors import DataError, missing_extra
+from nnfast.datasets import files
+from nnfast.errors import DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,27 +78,13 @@ def read(path: Path, file: IdxFile) -> NDArray[np.uint8]:
 
 
 def _find(dataset: IdxDataset, file: IdxFile) -> Path:
-    given = environment.data_folder()
-    cache = environment.cache_folder() / dataset.folder
-    folders = [given / dataset.folder, cache] if given is not None else [cache]
-    for folder in folders:
-        if (folder / file.name).is_file():
-            return folder / file.name
-    return _download(dataset, file, cache)
-
-
-def _download(dataset: IdxDataset, file: IdxFile, folder: Path) -> Path:
-    elsewhere = f"or put the four files into a folder {dataset.folder!r} and let NNFAST_DATA name the folder around it"
-    try:
-        import pooch
-    except ImportError as error:
-        missing = missing_extra("pooch", "data")
-        missing.add_note(f"{dataset.title} is neither under NNFAST_DATA nor in {folder}; {elsewhere}")
-        raise missing from error
-    try:
-        pooch.retrieve(dataset.address + file.name, f"sha256:{file.archive}", fname=file.name, path=folder)
-    except (OSError, ValueError) as error:  # what requests and pooch raise
-        raise DataError(
-            f"{dataset.title}: {file.name} could not be downloaded ({error}); try again later, {elsewhere}"
-        ) from error
-    return folder / file.name
+    return files.find(
+        files.DataFile(
+            dataset.title,
+            (file.name,),
+            dataset.folder,
+            dataset.address,
+            dataset.address + file.name,
+            f"sha256:{file.archive}",
+        )
+    )
