@@ -3,6 +3,7 @@
 from nnfast import (
     activations,
     callbacks,
+    data,
     datasets,
     errors,
     initializers,
@@ -16,6 +17,7 @@ from nnfast import (
     regularizers,
 )
 from nnfast._version import __version__
+from nnfast.augmentation import AugmentedData
 from nnfast.config import floatx, get_num_threads, num_threads, set_floatx, set_num_threads, show_config
 from nnfast.gradient import value_and_grad
 from nnfast.layers import Input
@@ -26,6 +28,7 @@ from nnfast.sequential import Sequential
 from nnfast.variable import Variable
 
 __all__ = [
+    "AugmentedData",
     "Input",
     "Model",
     "Sequential",
@@ -33,6 +36,7 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "data",
     "datasets",
     "errors",
     "floatx",

@@ -17,7 +17,7 @@ ORDER = """
     cli __main__
     benchmark
     __init__
-    model sequential structure gradient saving summary training
+    model sequential structure gradient saving summary training augmentation
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels

@@ -305,6 +305,19 @@ CONFIGURED = [
     layers.Concatenate(1),
     layers.Rescaling([0.5, 2.0], 1.0),
     layers.Normalization(None, 1.0, np.float32(2.0), True),
+    layers.CenterCrop(2, 3),
+    layers.RandomFlip("vertical", 3),
+    layers.RandomCrop(2, 3, 4, 1),
+    layers.RandomTranslation((-0.1, 0.2), 0.3, "wrap", "nearest", 3, 0.5),
+    layers.RandomRotation(0.1, "constant", "nearest", 3, 0.5),
+    layers.RandomZoom((-0.1, 0.2), 0.3, "wrap", "nearest", 3, 0.5),
+    layers.RandomBrightness((-0.1, 0.2), (0, 1), 3),
+    layers.RandomContrast(0.2, (0, 1), 3),
+    layers.RandomErasing(0.5, (0.1, 0.2), 3.0, (0, 1), 3),
+    layers.RandomTimeShift(0.2, "wrap", 3),
+    layers.SpecAugment(1, 0.2, 3, 0.4, 0.5, 6),
+    layers.MixUp(0.3, 4),
+    layers.CutMix(0.3, 4),
 ]
 
 

@@ -2,6 +2,7 @@
 #include "../nnfast.h"
 
 #include "../kernels/elementwise.h"
+#include "../kernels/image.h"
 #include "../kernels/limits.h"
 #include "../kernels/loss.h"
 #include "../kernels/matmul.h"
@@ -18,6 +19,7 @@
     NNF_SOFTMAX_KERNELS(X)                                                                                             \
     NNF_LOSS_KERNELS(X)                                                                                                \
     NNF_SHAPE_KERNELS(X)                                                                                               \
+    NNF_IMAGE_KERNELS(X)                                                                                               \
     NNF_RANDOM_KERNELS(X)                                                                                              \
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_LIMITS_KERNELS(X)

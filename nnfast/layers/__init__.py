@@ -5,7 +5,16 @@ In: tensors with the batch as first axis. Out: tensors. A layer keeps weights an
 
 from nnfast.layers import operation  # noqa: F401  (arithmetic on symbols)
 from nnfast.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nnfast.layers.augmentation import (
+    CenterCrop,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from nnfast.layers.base import Layer
+from nnfast.layers.colour import RandomBrightness, RandomContrast, RandomErasing
 from nnfast.layers.dense import Dense
 from nnfast.layers.function import Lambda
 from nnfast.layers.input import Input
@@ -25,9 +34,11 @@ from nnfast.layers.merging import (
     multiply,
     subtract,
 )
+from nnfast.layers.mixing import CutMix, MixUp
 from nnfast.layers.preprocessing import Normalization, Rescaling
 from nnfast.layers.regularization import ActivityRegularization, Dropout, GaussianNoise
 from nnfast.layers.reshaping import Flatten, Identity, Permute, Reshape
+from nnfast.layers.sound import RandomTimeShift, SpecAugment
 
 __all__ = [
     "ELU",
@@ -63,4 +74,17 @@ __all__ = [
     "minimum",
     "multiply",
     "subtract",
+    "CenterCrop",
+    "CutMix",
+    "MixUp",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomErasing",
+    "RandomTimeShift",
+    "SpecAugment",
 ]
