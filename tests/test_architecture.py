@@ -28,6 +28,7 @@ ORDER = """
     graph
     data datasets io
     config
+    windows
     _core
     environment errors _version
 """
