@@ -147,6 +147,10 @@ class Structure(Layer):
             self.inputs, self.takes_dict = None, False
             raise
 
+    def _cast(self, x: Any) -> Any:
+        """A model that was given no dtype leaves its inputs to its layers, which may be float64."""
+        return x if self._dtype is None else super()._cast(x)
+
     def _find_outputs(self, symbols: list[Symbol]) -> None:
         given = self.pack_inputs(symbols)
         self._ensure_built(given)
