@@ -14,6 +14,7 @@ enum {
     NNF_CHUNK = 512,        /* a sum of products is cut here; part of the numeric contract */
     NNF_VIRTUAL_LANES = 64, /* lanes of a row reduction; part of the numeric contract */
     NNF_ROW_CHUNK = 8192,   /* a longer row is reduced in pieces of this size, added in order; contract */
+    NNF_ROW_BLOCK = 64,     /* rows whose statistics are taken together, then added in order; contract */
     NNF_BLOCK = 256,        /* elements of one run that an elementwise program works on in L1 */
     NNF_MAX_RANK = 6,
     NNF_MAX_BUFFERS = 16,     /* buffers of one elementwise step */

@@ -19,7 +19,7 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 def is_whole(x: Any, least: int) -> bool:
     """Is x an integer of at least this?"""
-    return not isinstance(x, bool) and isinstance(x, int | np.integer) and x >= least
+    return not isinstance(x, bool) and isinstance(x, int | np.integer) and bool(x >= least)
 
 
 def per_axis(value: Any, rank: int, owner: str, name: str, least: int = 1) -> tuple[int, ...]:

@@ -318,6 +318,13 @@ CONFIGURED = [
     layers.SpecAugment(1, 0.2, 3, 0.4, 0.5, 6),
     layers.MixUp(0.3, 4),
     layers.CutMix(0.3, 4),
+    layers.BatchNormalization(1, 0.9, 1e-4, False, False, "ones", "zeros", "ones", "zeros", "l1", "l2"),
+    layers.LayerNormalization([1, 2], 1e-4, False, False, "ones", "zeros", "l1", "l2"),
+    layers.GroupNormalization(4, 1, 1e-4, False, False, "ones", "zeros", "l1", "l2"),
+    layers.InstanceNormalization(1, 1e-4, False, False, "ones", "zeros", "l1", "l2"),
+    layers.RMSNormalization([1, 2], 1e-4),
+    layers.UnitNormalization([1, 2]),
+    layers.SpectralNormalization(layers.Dense(4), 2),
 ]
 
 

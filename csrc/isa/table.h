@@ -1,11 +1,13 @@
 /* The table of one level and type: every row of every family. Included by each isa/X.c after its vocabulary. */
 #include "../nnfast.h"
 
+#include "../kernels/channel.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
 #include "../kernels/limits.h"
 #include "../kernels/loss.h"
 #include "../kernels/matmul.h"
+#include "../kernels/norm.h"
 #include "../kernels/random.h"
 #include "../kernels/reduce.h"
 #include "../kernels/shape.h"
@@ -21,6 +23,8 @@
     NNF_SHAPE_KERNELS(X)                                                                                               \
     NNF_IMAGE_KERNELS(X)                                                                                               \
     NNF_RANDOM_KERNELS(X)                                                                                              \
+    NNF_CHANNEL_KERNELS(X)                                                                                             \
+    NNF_NORM_KERNELS(X)                                                                                                \
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_LIMITS_KERNELS(X)
 

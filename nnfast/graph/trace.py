@@ -42,6 +42,13 @@ class Trace:
             )
         return self.graph.variable(self._counters)
 
+    def update(self, variable: Any, make: Callable[[Value], Value]) -> None:
+        """Give a variable new content in each run: what `make` says of the old one. A second update follows on the first."""
+        value = self.graph.variable(variable)
+        updates = self.graph.updates
+        place = next((i for i, (old, _) in enumerate(updates) if old is value), len(updates))
+        updates[place:] = [(value, make(updates[place][1] if place < len(updates) else value)), *updates[place + 1 :]]
+
 
 class _Stack(threading.local):
     def __init__(self) -> None:

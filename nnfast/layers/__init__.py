@@ -14,6 +14,7 @@ from nnfast.layers.augmentation import (
     RandomZoom,
 )
 from nnfast.layers.base import Layer
+from nnfast.layers.batch_normalization import BatchNormalization, GroupNormalization, InstanceNormalization
 from nnfast.layers.colour import RandomBrightness, RandomContrast, RandomErasing
 from nnfast.layers.dense import Dense
 from nnfast.layers.function import Lambda
@@ -35,6 +36,12 @@ from nnfast.layers.merging import (
     subtract,
 )
 from nnfast.layers.mixing import CutMix, MixUp
+from nnfast.layers.normalization import (
+    LayerNormalization,
+    RMSNormalization,
+    SpectralNormalization,
+    UnitNormalization,
+)
 from nnfast.layers.preprocessing import Normalization, Rescaling
 from nnfast.layers.regularization import ActivityRegularization, Dropout, GaussianNoise
 from nnfast.layers.reshaping import Flatten, Identity, Permute, Reshape
@@ -46,15 +53,19 @@ __all__ = [
     "ActivityRegularization",
     "Add",
     "Average",
+    "BatchNormalization",
     "Concatenate",
     "Dense",
     "Dropout",
     "Flatten",
     "GaussianNoise",
+    "GroupNormalization",
     "Identity",
     "Input",
+    "InstanceNormalization",
     "Lambda",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "Maximum",
     "Minimum",
@@ -62,11 +73,14 @@ __all__ = [
     "Normalization",
     "PReLU",
     "Permute",
+    "RMSNormalization",
     "ReLU",
     "Reshape",
     "Rescaling",
     "Softmax",
+    "SpectralNormalization",
     "Subtract",
+    "UnitNormalization",
     "add",
     "average",
     "concatenate",

@@ -143,6 +143,14 @@ class Layer:
         if running is not None:
             running.losses.append(value)
 
+    def add_update(self, variable: Variable, value: Any, momentum: float = 0.0) -> None:
+        """Let a weight that is not trained become momentum * weight + (1 - momentum) * value in each training step."""
+        running = trace.current()
+        if running is None:
+            variable.assign(ops.call("update_average", variable.numpy(), np.asarray(value), momentum=momentum))
+        elif running.training:
+            running.update(variable, lambda old: ops.call("update_average", old, value, momentum=momentum))
+
     def seed_stream(self) -> int:
         """The number of the next random stream, for ops.dropout and the like; a layer from a model file gets the numbers it had."""
         recorded = next(self._recorded, None)

@@ -90,6 +90,7 @@ class OpDef:
     arguments: Callable[[Node], tuple[Sequence[int], Sequence[float]]] | None = None  # kernel's sizes and scalars
     calls: Callable[[Node], Sequence[Call]] | None = None  # in place of `kernel`, for a node of several kernel calls
     decompose: Callable[..., Any] | None = None  # (node) -> values, in other ops
+    late: bool = False  # decomposed after differentiation: the gradient is that of the whole
     promotes: bool = True  # operands are brought to one floating type
     view: bool = False  # the output is the input's memory under another shape
     in_place: tuple[int, ...] = ()  # inputs whose memory output 0 may take over

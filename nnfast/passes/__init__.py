@@ -17,7 +17,15 @@ from nnfast.graph.ir import Graph
 from nnfast.graph.show import show
 from nnfast.passes.fuse import fuse_elementwise, fuse_epilogues
 from nnfast.passes.layout import assign_layouts
-from nnfast.passes.simplify import decompose, drop_broadcasts, drop_dead, fold_constants, share_common, stable_losses
+from nnfast.passes.simplify import (
+    decompose,
+    decompose_late,
+    drop_broadcasts,
+    drop_dead,
+    fold_constants,
+    share_common,
+    stable_losses,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Pass:
 PIPELINE = (
     Pass(stable_losses, True, "cross-entropy of softmax or sigmoid becomes the stable, fused form on logits"),
     Pass(decompose, True, "ops without a kernel become the ops that they are made of", needed=True),
+    Pass(decompose_late, False, "so do those that were differentiated as a whole", needed=True),
     Pass(fold_constants, False, "what is known is computed now; arithmetic with one number becomes scale or shift"),
     Pass(drop_broadcasts, False, "elementwise ops read small tensors in place of repeated copies"),
     Pass(share_common, False, "equal ops on equal inputs are computed once"),

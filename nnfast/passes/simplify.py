@@ -41,10 +41,18 @@ def stable_losses(graph: Graph) -> Graph:
 
 
 def decompose(graph: Graph) -> Graph:
-    """Ops without a kernel -> the ops that they are made of."""
+    """Ops without a kernel and without a gradient of their own -> the ops that they are made of."""
+    return _decomposed(graph, late=False)
 
+
+def decompose_late(graph: Graph) -> Graph:
+    """Ops without a kernel that are differentiated as a whole -> the ops that they are made of."""
+    return _decomposed(graph, late=True)
+
+
+def _decomposed(graph: Graph, late: bool) -> Graph:
     def visit(new: Graph, node: Node, inputs: list[Value]) -> Sequence[Value] | None:
-        if node.op.decompose is None:
+        if node.op.decompose is None or node.op.late != late:
             return None
         moved = Node(node.op, inputs, node.attributes)
         return node.op.decompose(moved)

@@ -20,7 +20,7 @@ from nnfast.graph import trace
 from nnfast.graph.ir import DTYPES, Graph
 from nnfast.ops.registry import OpDef
 from nnfast.passes.layout import assign_layouts
-from nnfast.passes.simplify import decompose
+from nnfast.passes.simplify import decompose, decompose_late
 from nnfast.plan.plan import Plan, build
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
@@ -145,7 +145,7 @@ def _make(op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], l
     graph = Graph()
     values = [graph.input(a.shape, str(a.dtype)) for a in arrays]
     graph.outputs = trace.add(graph, op, values, attributes)
-    graph = assign_layouts(decompose(graph))
+    graph = assign_layouts(decompose_late(decompose(graph)))
     return build(graph, threads=threads, level=level)
 
 

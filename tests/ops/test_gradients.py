@@ -13,11 +13,29 @@ from nnfast.passes.simplify import decompose
 from nnfast.plan.plan import build
 
 # Ops whose rule refuses, and why.
-MADE_AFTER_DIFFERENTIATION = ["elementwise_program", "product_with_epilogue"]
+MADE_AFTER_DIFFERENTIATION = [
+    "elementwise_program",
+    "product_with_epilogue",
+    "block_moments",
+    "combine_moments",
+    "block_products",
+]
 REWRITTEN_BEFORE = [name for name in OPS if name.endswith("_of_probabilities")]
 NO_SECOND_DERIVATIVE = [
     f"{name}_gradient"
-    for name in ("elu", "selu", "gelu", "gelu_tanh", "silu", "hard_silu", "softplus", "softsign", "mish")
+    for name in (
+        "elu",
+        "selu",
+        "gelu",
+        "gelu_tanh",
+        "silu",
+        "hard_silu",
+        "softplus",
+        "softsign",
+        "mish",
+        "layer_norm",
+        "rms_norm",
+    )
 ]
 REFUSING = {*MADE_AFTER_DIFFERENTIATION, *REWRITTEN_BEFORE, *NO_SECOND_DERIVATIVE}
 CUT = {"stop_gradient"}  # zero by definition, which is not what differences say

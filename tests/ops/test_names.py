@@ -11,7 +11,7 @@ from nnfast.graph.ir import Graph
 from nnfast.ops.matmul import KERNELS as PRODUCTS
 from nnfast.ops.registry import OPS
 from nnfast.passes.layout import assign_layouts
-from nnfast.passes.simplify import decompose
+from nnfast.passes.simplify import decompose, decompose_late
 
 # Rows of the tables that no op names.
 INSIDE_C = {"linear": "copies in elementwise programs", "fill": "spreads one number in elementwise programs"}
@@ -29,7 +29,7 @@ def asked_by_the_registry():
                 graph = Graph()
                 values = [graph.input(a.shape, str(a.dtype)) for a in arrays]
                 graph.outputs = trace.add(graph, op, values, attributes)
-                for node in assign_layouts(decompose(graph)).nodes:
+                for node in assign_layouts(decompose_late(decompose(graph))).nodes:
                     for call in [] if node.op.view else node.op.kernel_calls(node):
                         kernels.add(call.kernel)
                         functions.update(part.function for part in call.program)
