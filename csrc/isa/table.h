@@ -8,6 +8,7 @@
 #include "../kernels/loss.h"
 #include "../kernels/matmul.h"
 #include "../kernels/norm.h"
+#include "../kernels/pool.h"
 #include "../kernels/random.h"
 #include "../kernels/reduce.h"
 #include "../kernels/shape.h"
@@ -25,6 +26,7 @@
     NNF_RANDOM_KERNELS(X)                                                                                              \
     NNF_CHANNEL_KERNELS(X)                                                                                             \
     NNF_NORM_KERNELS(X)                                                                                                \
+    NNF_POOL_KERNELS(X)                                                                                                \
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_LIMITS_KERNELS(X)
 
