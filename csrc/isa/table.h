@@ -11,6 +11,7 @@
 #include "../kernels/pool.h"
 #include "../kernels/random.h"
 #include "../kernels/reduce.h"
+#include "../kernels/resample.h"
 #include "../kernels/shape.h"
 #include "../kernels/softmax.h"
 #include "../kernels/update.h"
@@ -27,6 +28,7 @@
     NNF_CHANNEL_KERNELS(X)                                                                                             \
     NNF_NORM_KERNELS(X)                                                                                                \
     NNF_POOL_KERNELS(X)                                                                                                \
+    NNF_RESAMPLE_KERNELS(X)                                                                                            \
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_LIMITS_KERNELS(X)
 

@@ -12,7 +12,21 @@ from nnfast.graph.ir import Value as _Value
 from nnfast.ops import matmul as _products  # noqa: F401  (the families register their ops)
 from nnfast.ops import softmax as _rows  # noqa: F401
 
-from nnfast.ops import activation, channel, elementwise, fused, image, loss, norm, pool, random, reduce, shape, update  # noqa: F401  # isort: skip
+from nnfast.ops import (
+    activation,
+    channel,
+    elementwise,
+    fused,
+    image,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    resample,
+    shape,
+    update,
+)  # noqa: F401  # isort: skip
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
 from nnfast.ops.functions import matmul, power
@@ -21,6 +35,7 @@ from nnfast.ops.registry import OPS
 from nnfast.ops.shaping import *  # noqa: F403
 from nnfast.ops.shaping import reshape as _reshape
 from nnfast.ops.shaping import slice as _slice
+from nnfast.ops.spatial import *  # noqa: F403
 from nnfast.ops.updates import (  # noqa: F401
     update_adagrad,
     update_adam,

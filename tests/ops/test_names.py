@@ -17,7 +17,7 @@ from nnfast.passes.simplify import decompose, decompose_late
 INSIDE_C = {"linear": "copies in elementwise programs", "fill": "spreads one number in elementwise programs"}
 UNUSED_FUNCTIONS = {"multiply_add": "no op asks for it yet"}
 LIMITS = {"limit_fma", "limit_read", "limit_update", "limit_nothing"}  # nnfast.benchmark.limits calls them
-UNUSED_KERNELS = {"fill": "no op asks for it yet", "sum_squares": "no op asks for it yet"}
+UNUSED_KERNELS = {"sum_squares": "no op asks for it yet"}
 
 
 def asked_by_the_registry():
