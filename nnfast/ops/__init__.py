@@ -12,7 +12,7 @@ from nnfast.graph.ir import Value as _Value
 from nnfast.ops import matmul as _products  # noqa: F401  (the families register their ops)
 from nnfast.ops import softmax as _rows  # noqa: F401
 
-from nnfast.ops import (
+from nnfast.ops import (  # noqa: F401  # isort: skip
     activation,
     channel,
     elementwise,
@@ -26,7 +26,7 @@ from nnfast.ops import (
     resample,
     shape,
     update,
-)  # noqa: F401  # isort: skip
+)
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
 from nnfast.ops.functions import matmul, power
