@@ -65,14 +65,14 @@ class Structure(Layer):
         results = [found[symbol] for symbol in self.outputs]
         return results if self.gives_list else results[0]
 
-    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
+    def __call__(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if isinstance(inputs, dict) and self.inputs is not None and not self.takes_dict:
             inputs = [inputs[name] for name in self.input_names]
         if training and not any(isinstance(x, Symbol | Value) for x in flat(inputs)):
             raise NnfastError(
                 f"{self.name}(x, training=True): on arrays a model computes predictions only; use train_on_batch, or nnfast.value_and_grad"
             )
-        return super().__call__(inputs, training)
+        return super().__call__(inputs, training, mask)
 
     @property
     def input_names(self) -> list[str]:

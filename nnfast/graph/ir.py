@@ -23,10 +23,11 @@ class Value:
     """A tensor in a graph: shape, dtype and where it comes from (an input, a constant, a variable or a node).
 
     `layout` is "row" (row-major) or "panel" (a matrix in the 16-column panels that the product kernels read).
-    Arithmetic operators are added by nnfast.ops.
+    `mask` is the value that says which positions of a sequence count (1.0) and which are padding (0.0); layers set it while a model
+    is traced, passes do not know it. Arithmetic operators are added by nnfast.ops.
     """
 
-    __slots__ = ("graph", "shape", "dtype", "kind", "name", "node", "index", "payload", "layout")
+    __slots__ = ("graph", "shape", "dtype", "kind", "name", "node", "index", "payload", "layout", "mask")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Value:
         self.index = index
         self.payload = payload
         self.layout = layout
+        self.mask: Value | None = None
 
     @property
     def ndim(self) -> int:

@@ -19,6 +19,7 @@ from nnfast.layers.colour import RandomBrightness, RandomContrast, RandomErasing
 from nnfast.layers.dense import Dense
 from nnfast.layers.function import Lambda
 from nnfast.layers.input import Input
+from nnfast.layers.masking import Masking
 from nnfast.layers.merging import (
     Add,
     Average,
@@ -127,6 +128,7 @@ __all__ = [
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
+    "Masking",
     "Maximum",
     "Minimum",
     "Multiply",

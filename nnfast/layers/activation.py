@@ -20,6 +20,8 @@ class Activation(Layer):
     [[0.0, 2.0]]
     """
 
+    supports_masking = True
+
     def __init__(self, activation: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.activation = activations.get(activation)
@@ -39,6 +41,8 @@ class ReLU(Layer):
     >>> ReLU(max_value=1.0)(np.array([[-1.0, 0.5, 2.0]], "float32")).tolist()
     [[0.0, 0.5, 1.0]]
     """
+
+    supports_masking = True
 
     def __init__(
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
@@ -68,6 +72,8 @@ class LeakyReLU(Layer):
     [[-0.5, 2.0]]
     """
 
+    supports_masking = True
+
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if negative_slope is None or not negative_slope >= 0:
@@ -91,6 +97,8 @@ class PReLU(Layer):
     >>> PReLU(alpha_initializer="ones")(np.array([[-1.0, 2.0]], "float32")).tolist()
     [[-1.0, 2.0]]
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -139,6 +147,8 @@ class PReLU(Layer):
 class ELU(Layer):
     """x where x > 0, alpha * (exp(x) - 1) elsewhere (Clevert et al. 2015)."""
 
+    supports_masking = True
+
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alpha = alpha
@@ -158,6 +168,8 @@ class Softmax(Layer):
     >>> Softmax()(np.zeros((1, 2), "float32")).tolist()
     [[0.5, 0.5]]
     """
+
+    supports_masking = True
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

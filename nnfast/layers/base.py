@@ -52,6 +52,8 @@ class Layer:
     [[1.0, 2.0]]
     """
 
+    supports_masking = False  # whether the mask of the input is that of the output
+
     def __init__(
         self,
         *,
@@ -77,7 +79,9 @@ class Layer:
             raise NotImplementedError(
                 f"{type(self).__name__}: define call(self, inputs), which computes the output with nnfast.ops"
             )
-        self._wants_training = "training" in inspect.signature(self.call).parameters
+        parameters = inspect.signature(self.call).parameters
+        self._wants_training = "training" in parameters
+        self._wants_mask = "mask" in parameters
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Attributes that are layers or variables, or lists and dictionaries that hold some (also later), become part of this layer."""
@@ -95,7 +99,11 @@ class Layer:
     def build(self, input_shape: Any) -> None:
         """Make the weights. input_shape: sizes with None for the batch; a list of such for several inputs."""
 
-    call: Callable[..., Any]  # (self, inputs[, training=False]): computes the output with nnfast.ops
+    call: Callable[..., Any]  # (self, inputs[, training=False][, mask=None]): computes the output with nnfast.ops
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the output (for several a list), from the inputs and their masks: (batch, time), 1.0 where a position counts."""
+        return previous_mask if self.supports_masking else None
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments as JSON types."""
@@ -241,37 +249,49 @@ class Layer:
         return shapes[0] if len(shapes) == 1 else shapes
 
     # Calling
-    def __call__(self, inputs: Any, training: bool | None = None) -> Any:
+    def __call__(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if "_children" not in self.__dict__:
             raise _not_initialized(self)
+        if mask is not None and is_symbolic([*flat(inputs), *flat(mask)]):
+            inputs, mask = _attach_mask(inputs, mask), None
         if is_symbolic(inputs):
             return self._call_symbolic(inputs)
         if any(isinstance(x, Value) for x in flat(inputs)):
             self._ensure_built(inputs)
-            return self._call_traced(inputs, training)
+            return self._call_traced(inputs, training, mask)
         if not isinstance(inputs, dict | list | tuple) or _is_numbers(inputs):
             inputs = np.asarray(inputs)
         arrays = [np.asarray(x) for x in flat(inputs)]
         self._ensure_built(like(inputs, arrays))
         given = like(inputs, [self._to_float(a) for a in arrays])
-        return self.call(given, training=bool(training)) if self._wants_training else self.call(given)
+        return self.call(given, **self._options(bool(training), mask))
+
+    def _options(self, training: bool, mask: Any) -> dict[str, Any]:
+        """What `call` takes besides the inputs."""
+        options: dict[str, Any] = {"training": training} if self._wants_training else {}
+        return {**options, "mask": mask} if self._wants_mask else options
 
     def _to_float(self, array: np.ndarray) -> np.ndarray:
         return array.astype(self.dtype) if array.dtype.kind == "f" else array
 
-    def _call_traced(self, inputs: Any, training: bool | None = None) -> Any:
+    def _call_traced(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         running = trace.current()
         before = running is not None and running.training
         training = before if training is None else training
         cast = [self._cast(x) for x in flat(inputs)]
+        if mask is None:
+            masks = [getattr(x, "mask", None) for x in flat(inputs)]
+            mask = like(inputs, masks) if any(m is not None for m in masks) else None
         if running is not None:
             running.training = training  # for the layers inside, too
         try:
             given = like(inputs, cast)
-            outputs = self.call(given, training=training) if self._wants_training else self.call(given)
+            outputs = self.call(given, **self._options(training, mask))
         finally:
             if running is not None:
                 running.training = before
+        if mask is not None or type(self).compute_mask is not Layer.compute_mask:
+            _set_masks(outputs, self.compute_mask(given, mask))
         if self.activity_regularizer is not None and running is not None:
             for output in flat(outputs):
                 rows = max(output.shape[0], 1) if output.shape else 1
@@ -316,6 +336,21 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def _set_masks(outputs: Any, masks: Any) -> None:
+    """Give outputs the masks that compute_mask named; what has none there keeps the one that a layer inside has set."""
+    for output, mask in zip(flat(outputs), flat(masks), strict=False):
+        if mask is not None and isinstance(output, Value):
+            output.mask = mask
+
+
+def _attach_mask(inputs: Any, mask: Any) -> Any:
+    from nnfast.layers.masking import AttachMask
+
+    return like(
+        inputs, [x if m is None else AttachMask()([x, m]) for x, m in zip(flat(inputs), flat(mask), strict=True)]
+    )
 
 
 def _held(value: Any) -> Iterator[Any]:

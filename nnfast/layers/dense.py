@@ -35,6 +35,8 @@ class Dense(Layer):
     [[3.0]]
     """
 
+    supports_masking = True
+
     def __init__(
         self,
         units: int,

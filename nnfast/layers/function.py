@@ -22,6 +22,8 @@ class Lambda(Layer):
     [[2.0, 2.0]]
     """
 
+    supports_masking = True
+
     def __init__(
         self, function: Callable[..., Tensor] | str, arguments: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> None:

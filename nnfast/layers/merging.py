@@ -18,12 +18,19 @@ from nnfast.typing import Config, Tensor
 class Merge(Layer):
     """Base of the element-wise layers: override `merge(a, b)`, which is applied from left to right."""
 
+    supports_masking = True
+
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return reduce(self.merge, self.aligned(inputs))
 
     def merge(self, a: Tensor, b: Tensor) -> Tensor:
         """The result for two inputs of equal rank."""
         raise NotImplementedError(f"{type(self).__name__} must define merge(a, b)")
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """A position counts where it does in every input that has a mask."""
+        known = [mask for mask in previous_mask or [] if mask is not None]
+        return reduce(ops.multiply, known) if known else None
 
     def aligned(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """The inputs with one rank, checked to broadcast."""

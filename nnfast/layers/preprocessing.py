@@ -27,6 +27,8 @@ class Rescaling(Layer):
     [[2.0, 3.0]]
     """
 
+    supports_masking = True
+
     def __init__(self, scale: float | Sequence[float], offset: float | Sequence[float] = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scale = scale
@@ -60,6 +62,8 @@ class Normalization(Layer):
     >>> layer(np.array([[0.0], [2.0]], "float32")).tolist()
     [[-1.0], [1.0]]
     """
+
+    supports_masking = True
 
     def __init__(
         self,

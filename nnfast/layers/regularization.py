@@ -18,6 +18,8 @@ SEEDED_STREAMS = 1 << 31  # random streams from here on belong to seeds that the
 class _RandomLayer(Layer):
     """A layer with a random stream of its own: the next one, or that of the seed given."""
 
+    supports_masking = True
+
     def __init__(self, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if seed is not None and (
@@ -106,6 +108,8 @@ class ActivityRegularization(Layer):
     >>> ActivityRegularization(l2=0.1)(np.ones((1, 2), "float32")).tolist()
     [[1.0, 1.0]]
     """
+
+    supports_masking = True
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)

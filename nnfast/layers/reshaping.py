@@ -93,5 +93,7 @@ class Identity(Layer):
     [[1.0, 1.0]]
     """
 
+    supports_masking = True
+
     def call(self, inputs: Tensor) -> Tensor:
         return inputs

@@ -63,11 +63,15 @@ class Loss(Configurable):
         return (-math.inf, math.inf, False) if type(self).check_targets is Loss.check_targets else None
 
     def __call__(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        padding = getattr(y_pred, "mask", None)  # set by the layers of a model
         y_true, y_pred = as_tensor(y_true), as_floating(y_pred, self.dtype)
         if isinstance(y_true, np.ndarray):
             self.check_targets(y_true, tuple(y_pred.shape))
         values = self.call(y_true, y_pred)
         mask = self.mask(y_true)
+        if padding is not None and len(padding.shape) <= len(values.shape):
+            padding = expand_weight(as_type(padding, dtype_name(values)), values)
+            mask = ops.multiply(padding, ops.ones_like(values) if mask is None else mask)
         if mask is not None:
             sample_weight = self._masked_weight(values, mask, sample_weight)
         return reduce_values(values, sample_weight, self.reduction)

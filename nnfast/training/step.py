@@ -20,6 +20,7 @@ from nnfast.graph.check import check
 from nnfast.graph.ir import Graph, Value
 from nnfast.graph.trace import tracing
 from nnfast.layers.symbol import flat
+from nnfast.losses.base import expand_weight
 from nnfast.passes.autodiff import gradients
 from nnfast.plan.plan import Plan, Streams, build
 from nnfast.plan.show import show
@@ -146,6 +147,14 @@ def _weight(ws: list[Value], i: int, dtype: str) -> Value | None:
     return ops.cast(ws[i], dtype) if ws else None
 
 
+def _counted(output: Value, weight: Value | None) -> Value | None:
+    """The weight of a metric, with 0 where the layers' mask says padding."""
+    if output.mask is None:
+        return weight
+    mask = ops.cast(output.mask, output.dtype)
+    return mask if weight is None else ops.multiply(mask, expand_weight(weight, mask))
+
+
 def _with_penalties(model: Any, total: Any, losses: list[Value]) -> Any:
     """Add what layers and regularizers ask for."""
     for variable in model.weights:
@@ -184,7 +193,7 @@ def _records(
         for kind, listed in (("", target.metrics), ("weighted_", target.weighted_metrics)):
             for metric in listed:
                 name = _free_name(prefix, kind, metric.name, {r.name for r in records})
-                for statistic in metric.statistics(y, output, weight if kind else None):
+                for statistic in metric.statistics(y, output, _counted(output, weight if kind else None)):
                     record(name, metric, statistic)
     return records, values
 

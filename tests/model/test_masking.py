@@ -1,0 +1,73 @@
+"""Masks: made by Masking, handed on by layers, left out by losses and metrics."""
+
+import numpy as np
+import pytest
+
+import nnfast
+from nnfast import layers, ops
+
+
+class Marked(layers.Layer):
+    """Inputs times mask + 10: shows which mask has arrived."""
+
+    def call(self, inputs, mask=None):
+        return inputs if mask is None else inputs * ops.reshape(mask, (*mask.shape, 1)) + 10.0
+
+
+@pytest.fixture
+def batch():
+    x = np.random.default_rng(0).standard_normal((6, 5, 3)).astype(np.float32)
+    x[:, 3:] = 0.0
+    x[0, 1:] = 0.0
+    return x, (x != 0).any(-1)
+
+
+def test_losses_and_metrics_leave_padding_out(batch):
+    x, mask = batch
+    model = nnfast.Sequential([nnfast.Input((5, 3)), layers.Masking(), layers.Dense(4, "relu"), layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    y = np.random.default_rng(1).standard_normal((6, 5, 2)).astype(np.float32)
+    error = (model.predict(x) - y)[mask]
+    loss, mae = model.evaluate(x, y)
+    assert loss == pytest.approx((error**2).mean(), rel=1e-6)
+    assert mae == pytest.approx(np.abs(error).mean(), rel=1e-6)
+
+
+def test_layers_hand_masks_on(batch):
+    x, mask = batch
+    through = [layers.Dense(3), layers.Activation("tanh"), layers.Dropout(0.5), layers.Identity(), layers.ReLU()]
+    model = nnfast.Sequential([nnfast.Input((5, 3)), layers.Masking(), *through, Marked()])
+    assert (model.predict(x)[~mask] == 10.0).all()
+    stopped = nnfast.Sequential(
+        [nnfast.Input((5, 3)), layers.Masking(), layers.Flatten(), layers.Reshape((5, 3)), Marked()]
+    )
+    assert np.array_equal(stopped.predict(x), np.where(mask[..., None], x, 0.0))
+
+
+def test_a_mask_of_several_inputs(batch):
+    x, mask = batch
+    a, b = nnfast.Input((5, 3)), nnfast.Input((5, 3))
+    both = layers.Add()([layers.Masking()(a), layers.Masking(mask_value=1.0)(b)])
+    other = np.ones_like(x)
+    other[:, 0] = 2.0
+    found = nnfast.Model([a, b], Marked()(both)).predict([x, other])
+    counts = mask & (np.arange(5) == 0)
+    assert (found[~counts] == 10.0).all()
+    assert (found[counts] != 10.0).all()
+
+
+def test_a_mask_that_is_given(batch):
+    x, mask = batch
+    given = mask.astype(np.float32)
+    wanted = x * given[..., None] + 10.0
+    assert np.array_equal(Marked()(x, mask=given), wanted)
+    a, m = nnfast.Input((5, 3)), nnfast.Input((5,))
+    model = nnfast.Model([a, m], [Marked()(a, mask=m), Marked()(a)])
+    with_mask, without = model.predict([x, given])
+    assert np.array_equal(with_mask, wanted)
+    assert np.array_equal(without, x)
+
+
+def test_masking_needs_features():
+    with pytest.raises(nnfast.errors.ShapeError, match="expected \\(batch, time, features\\)"):
+        layers.Masking()(nnfast.Input((5,)))
