@@ -359,6 +359,7 @@ CONFIGURED = [
     layers.AlphaDropout(0.3, (None, 1), 4),
     layers.GaussianDropout(0.3, 4),
     layers.StochasticDepth(0.3, 4),
+    layers.Masking(-1.0),
 ]
 
 
