@@ -40,6 +40,16 @@ def settings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {name: values[name] for name in VARIABLES if name in values}
 
 
+def related(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What is set and bears on nnfast: its own variables, also unknown ones, and those of OpenMP runtimes.
+
+    >>> related({"NNFAST_TREADS": "2", "OMP_WAIT_POLICY": "active", "LANG": "C"})
+    {'NNFAST_TREADS': '2', 'OMP_WAIT_POLICY': 'active'}
+    """
+    values = os.environ if environ is None else environ
+    return {name: value for name, value in values.items() if name.startswith(("NNFAST_", "OMP_", "GOMP_", "KMP_"))}
+
+
 def isa_cap(environ: Mapping[str, str] | None = None) -> str | None:
     """The SIMD level that NNFAST_ISA names, in lower case, or None where it is not set.
 
@@ -137,7 +147,7 @@ def hardware_thread_count(root: str = "/", affinity: frozenset[int] | None = Non
     cores = _physical_cores(root, processors)
     if cores is not None:
         limits.append((cores, "physical cores"))
-    quota = _cgroup_quota(root)
+    quota = cgroup_quota(root)
     if quota is not None:
         limits.append((max(1, int(quota)), f"cgroup quota of {quota:g} processors"))
     # min keeps the first of equals, so the plainest reason is named.
@@ -187,18 +197,18 @@ def _physical_cores(root: str, processors: frozenset[int]) -> int | None:
     """Number of cores behind the processors, or None where the system does not say."""
     siblings = set()
     for processor in processors:
-        text = _text(os.path.join(root, f"sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list"))
+        text = text_of(os.path.join(root, f"sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list"))
         if text is None:
             return None
         siblings.add(text)
     return len(siblings)
 
 
-def _cgroup_quota(root: str) -> float | None:
+def cgroup_quota(root: str) -> float | None:
     """The tightest quota on the way from this process' cgroup to the root, in processors, or None."""
     mount = os.path.join(root, "sys/fs/cgroup")
     quotas = []
-    for line in (_text(os.path.join(root, "proc/self/cgroup")) or "").splitlines():
+    for line in (text_of(os.path.join(root, "proc/self/cgroup")) or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             quotas += [_quota_2(folder) for folder in _upwards(mount, path)]
@@ -215,13 +225,13 @@ def _upwards(mount: str, path: str) -> list[str]:
 
 
 def _quota_2(folder: str) -> float | None:
-    words = (_text(os.path.join(folder, "cpu.max")) or "max").split()
+    words = (text_of(os.path.join(folder, "cpu.max")) or "max").split()
     return _ratio(words[0], words[1]) if len(words) == 2 else None
 
 
 def _quota_1(folder: str) -> float | None:
-    quota = _text(os.path.join(folder, "cpu.cfs_quota_us"))
-    period = _text(os.path.join(folder, "cpu.cfs_period_us"))
+    quota = text_of(os.path.join(folder, "cpu.cfs_quota_us"))
+    period = text_of(os.path.join(folder, "cpu.cfs_period_us"))
     return _ratio(quota, period) if quota is not None and period is not None else None
 
 
@@ -232,7 +242,8 @@ def _ratio(quota: str, period: str) -> float | None:
     return int(quota) / int(period)
 
 
-def _text(path: str) -> str | None:
+def text_of(path: str) -> str | None:
+    """What stands in a small file, or None where it cannot be read."""
     try:
         with open(path) as file:
             return file.read().strip()

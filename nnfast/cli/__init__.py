@@ -1,4 +1,4 @@
-"""The command line: `nnfast demo`, `info`, `selftest` and `bench`; the same as `python -m nnfast`.
+"""The command line: `nnfast demo`, `info`, `doctor`, `selftest` and `bench`; the same as `python -m nnfast`.
 
 In: arguments. Out: text, or JSON where numbers come out, and 0 where all went well. One file per command.
 """
@@ -6,6 +6,7 @@ In: arguments. Out: text, or JSON where numbers come out, and 0 where all went w
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,10 +15,16 @@ from nnfast.errors import NnfastError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 where something failed, 2 for wrong arguments, 130 after Ctrl-C."""
+    """Run a command; returns the exit status: 0, 1 where something failed, 2 for wrong arguments, 130 after Ctrl-C, 141
+    where the reader of a pipe has gone."""
     options = make_parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except NnfastError as error:
         print(f"nnfast: {error}", file=sys.stderr)
         return 1
@@ -55,6 +62,10 @@ def make_parser() -> argparse.ArgumentParser:
     selftest = commands.add_parser("selftest", help="check every kernel of every available SIMD level against NumPy")
     _add_json(selftest)
     selftest.set_defaults(run=_selftest)
+
+    doctor = commands.add_parser("doctor", help="what slows nnfast down on this machine, and what to do about it")
+    _add_json(doctor)
+    doctor.set_defaults(run=_doctor)
 
     bench = commands.add_parser(
         "bench", help="time kernels and networks, beside the machine's limits and other libraries"
@@ -94,6 +105,12 @@ def _info(options: argparse.Namespace) -> int:
 
 def _selftest(options: argparse.Namespace) -> int:
     from nnfast.cli.selftest import run
+
+    return run(options.json)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from nnfast.cli.doctor import run
 
     return run(options.json)
 
