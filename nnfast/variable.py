@@ -15,6 +15,7 @@ import numpy as np
 from nnfast._core.calls import note_change
 from nnfast._core.runtime import Memory
 from nnfast.errors import DtypeError, ShapeError
+from nnfast.graph.ir import MOST_ELEMENTS
 from nnfast.ops.registry import stored_size
 
 DTYPES = ("float32", "float64", "int32", "int64")
@@ -52,6 +53,10 @@ class Variable:
             raise DtypeError(f"Variable(dtype={dtype!r}): expected one of {', '.join(DTYPES)}")
         if any(extent < 0 for extent in self.shape):
             raise ShapeError(f"Variable(shape={list(shape)}): sizes must not be negative")
+        if self.size > MOST_ELEMENTS:
+            raise ShapeError(
+                f"{name}: shape {list(self.shape)} has more than 2^56 elements, which no memory holds; look for a size that is wrong"
+            )
         if layout not in ("row", "panel") or (layout == "panel" and len(self.shape) != 2):
             raise ShapeError(
                 f"Variable(layout={layout!r}): expected 'row', or 'panel' for a matrix; the shape is {list(self.shape)}"
@@ -62,9 +67,15 @@ class Variable:
         self.regularizer = regularizer
         self.home: Any = None  # the memory that owns the storage
         self.storage: np.ndarray = np.empty(0)
-        self.move_to(*(home or (Memory(max(self.stored_bytes, 64)), 0)))
-        if callable(initializer) or np.ndim(initializer) or initializer != 0:  # new memory is zero
-            self.assign(initializer(self.shape, self.dtype) if callable(initializer) else initializer)
+        try:
+            self.move_to(*(home or (Memory(max(self.stored_bytes, 64)), 0)))
+            if callable(initializer) or np.ndim(initializer) or initializer != 0:  # new memory is zero
+                self.assign(initializer(self.shape, self.dtype) if callable(initializer) else initializer)
+        except MemoryError:
+            raise MemoryError(
+                f"{name}: no memory for {self.stored_bytes:,} bytes, {self.dtype} {list(self.shape)}; "
+                "make the layer smaller, or free memory"
+            ) from None
 
     @property
     def trainable(self) -> bool:

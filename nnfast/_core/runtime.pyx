@@ -6,7 +6,7 @@ NNFAST_ISA.
 """
 
 from cpython.buffer cimport PyBuffer_FillInfo
-from libc.stdint cimport int64_t, uintptr_t
+from libc.stdint cimport uintptr_t
 
 from nnfast._core.nnfast cimport (
     nnf_allocate, nnf_get_table, nnf_release, nnf_table, nnf_table_count, nnf_why_not,
@@ -15,12 +15,17 @@ from nnfast._core.nnfast cimport (
 from nnfast.environment import isa_cap
 
 
+MOST_BYTES = 1 << 60  # no machine has more, and sizes below it can be rounded up and added without overflow
+
+
 cdef class Memory:
     """Zeroed memory, 64-byte aligned, as a writable buffer. Raises MemoryError with the size that could not be had."""
 
-    def __cinit__(self, int64_t nbytes):
+    def __cinit__(self, nbytes):
+        if nbytes > MOST_BYTES:
+            raise MemoryError(f"nnfast could not get {nbytes:,} bytes of memory")
         self.nbytes = nbytes
-        self.block = nnf_allocate(nbytes)
+        self.block = nnf_allocate(self.nbytes)
         if self.block == NULL:
             raise MemoryError(f"nnfast could not get {nbytes:,} bytes of memory")
 

@@ -7,9 +7,12 @@ A graph is pure: an op that updates a weight returns the new weight, and `Graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from nnfast.errors import ShapeError
 
 if TYPE_CHECKING:
     from nnfast.ops.registry import OpDef
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 FLOATS = ("float32", "float64")
 DTYPES = (*FLOATS, "int32", "int64")
+MOST_ELEMENTS = 1 << 56  # of a tensor: sizes in bytes, and sums of them, stay below 2^63
 
 
 class Value:
@@ -41,6 +45,11 @@ class Value:
         payload: Any = None,
         layout: str = "row",
     ) -> None:
+        if prod(shape) > MOST_ELEMENTS:
+            what = name or (node.op.name if node is not None else kind)
+            raise ShapeError(
+                f"{what}: shape {list(shape)} has more than 2^56 elements, which no memory holds; look for a size that is wrong"
+            )
         self.graph = graph
         self.shape = shape
         self.dtype = dtype

@@ -21,9 +21,9 @@ MOST_BATCHES = 1024  # batches of one run of a plan; so many learning rates are 
 ALIGNMENT = 64
 
 
-def arrange(variables: Sequence[Variable]) -> None:
-    """Move variables behind each other into one piece of memory."""
-    for variable, place in zip(variables, _places(variables), strict=True):
+def _move(variables: Sequence[Variable], places: Sequence[tuple[Memory, int]]) -> None:
+    """Move variables to these places."""
+    for variable, place in zip(variables, places, strict=True):
         variable.move_to(*place)
 
 
@@ -68,17 +68,31 @@ class TrainingState:
         if set(self.slots) == set(weights):
             return
         ordered = sorted(weights, key=lambda v: v.dtype)  # one sweep per type; sorted keeps the order of equals
-        arrange(ordered)
-        kept = self.slots
         fills = {variable: optimizer.slots(variable) for variable in ordered}
-        self.slots = {variable: {} for variable in ordered}
-        for name in dict.fromkeys(name for of_one in fills.values() for name in of_one):
-            owners = [variable for variable in ordered if name in fills[variable]]
-            for variable, place in zip(owners, _places(owners), strict=True):
+        names = list(dict.fromkeys(name for of_one in fills.values() for name in of_one))
+        owners = {name: [variable for variable in ordered if name in fills[variable]] for name in names}
+        try:  # all the memory first: nothing has changed where it cannot be had
+            home = _places(ordered)
+            homes = {name: _places(owners[name]) for name in names}
+        except MemoryError:
+            need = sum(
+                variable.stored_bytes for of_one in ([ordered], owners.values()) for o in of_one for variable in o
+            )
+            largest = sorted(ordered, key=lambda v: -v.stored_bytes)[:3]
+            raise MemoryError(
+                f"training needs {need:,} bytes for the weights and the optimizer's state; largest weights: "
+                + ", ".join(f"{v.name} {list(v.shape)} {v.stored_bytes:,}" for v in largest)
+            ) from None
+        _move(ordered, home)
+        kept = self.slots
+        slots: dict[Variable, dict[str, Variable]] = {variable: {} for variable in ordered}
+        for name in names:
+            for variable, place in zip(owners[name], homes[name], strict=True):
                 known = kept.get(variable, {}).get(name)
                 if known is not None:
                     known.move_to(*place)
-                self.slots[variable][name] = known or _slot(variable, name, fills[variable][name], place)
+                slots[variable][name] = known or _slot(variable, name, fills[variable][name], place)
+        self.slots = slots
 
     def tensors(self, weights: Sequence[Variable]) -> dict[str, np.ndarray]:
         """Everything as arrays, for a file: counters, and slots by the weight's place."""
