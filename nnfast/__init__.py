@@ -22,7 +22,9 @@ from nnfast.config import floatx, get_num_threads, num_threads, set_floatx, set_
 from nnfast.gradient import value_and_grad
 from nnfast.layers import Input
 from nnfast.model import Model
+from nnfast.precision import numerics
 from nnfast.random import set_random_seed
+from nnfast.receipt import verify
 from nnfast.saving import load_model
 from nnfast.sequential import Sequential
 from nnfast.variable import Variable
@@ -48,6 +50,7 @@ __all__ = [
     "losses",
     "metrics",
     "num_threads",
+    "numerics",
     "ops",
     "optimizers",
     "random",
@@ -57,4 +60,5 @@ __all__ = [
     "set_random_seed",
     "show_config",
     "value_and_grad",
+    "verify",
 ]

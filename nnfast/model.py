@@ -114,11 +114,13 @@ class Model(Structure):
         validation_freq: int = 1,
         *,
         validate: str | None = None,
+        receipt: str | os.PathLike[str] | None = None,
     ) -> Any:
         """Train. x, y: arrays (also memory-mapped), lists or dictionaries of them, or x alone as batches (x, y[, sample_weight]).
 
         Returns the History. validate: "raise" or "warn" looks for NaN and infinities in the arrays first and names the row. Ctrl-C stops
-        within a second and leaves the weights of the last finished step.
+        within a second and leaves the weights of the last finished step. receipt: a file for `nnfast verify`, which trains again and compares
+        the weights after each epoch; it holds hashes of the data, and the model as it is now.
         """
         options = {k: v for k, v in locals().items() if k not in ("self", "x", "y", "sample_weight")}
         need_compiled(self._compiled, "fit")

@@ -17,10 +17,10 @@ ORDER = """
     cli __main__
     benchmark
     __init__
-    model sequential structure gradient saving summary training augmentation
+    model sequential structure gradient saving summary training augmentation receipt
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
-    variable random kernels
+    variable random kernels precision
     plan
     passes
     reference

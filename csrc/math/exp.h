@@ -104,13 +104,13 @@ NNF_INLINE vec exp_minus_abs(vec x) {
 }
 
 /* 2 (2^(n-1) p + (2^(n-1) - 1/2)): the second term is exact where it matters, and e^x may come close to the overflow.
- */
+ * Next to 0 the result is x, whose half may be denormal and lose a bit. */
 NNF_INLINE vec v_expm1(vec x) {
     vec n;
     const vec p = expm1_reduced(exp_reduce_rounded(exp_clamp(x), &n));
     const vec scale = v_scale(v_set((real)0.5), n);
     const vec y = v_fma(scale, p, v_sub(scale, v_set((real)0.5)));
-    return v_copysign(v_add(y, y), x);
+    return v_select(v_lt(v_abs(x), v_set(NNF_PAIR(0x1p-25f, 0x1p-54))), x, v_add(y, y));
 }
 
 #endif

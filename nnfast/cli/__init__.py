@@ -1,4 +1,5 @@
 """The command line: `nnfast demo`, `info`, `doctor`, `selftest` and `bench`; the same as `python -m nnfast`.
+"""The command line: `nnfast demo`, `info`, `selftest`, `numerics`, `verify` and `bench`; the same as `python -m nnfast`.
 
 In: arguments. Out: text, or JSON where numbers come out, and 0 where all went well. One file per command.
 """
@@ -66,6 +67,24 @@ def make_parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what slows nnfast down on this machine, and what to do about it")
     _add_json(doctor)
     doctor.set_defaults(run=_doctor)
+    verify = commands.add_parser("verify", help="train again as a receipt says, and compare every epoch")
+    verify.add_argument("receipt", help="the file that fit(..., receipt=FILE) made")
+    verify.add_argument("data", help="a .npz file with the arrays x, y (and sample_weight, x_val, y_val, ...)")
+    _add_json(verify)
+    verify.set_defaults(run=_verify)
+
+    numerics = commands.add_parser("numerics", help="worst error of each elementwise function, as measured or anew")
+    how_many = numerics.add_mutually_exclusive_group()
+    how_many.add_argument("--sample", action="store_true", help="measure: every 255th float32, seconds")
+    how_many.add_argument(
+        "--all", action="store_true", help="measure: all 2^32 float32, about a minute for each function"
+    )
+    numerics.add_argument("--only", type=_names, default=[], metavar="NAMES", help="functions, separated by commas")
+    numerics.add_argument("--levels", type=_names, default=[], metavar="NAMES", help="SIMD levels to compare")
+    numerics.add_argument("--threads", type=_positive, help="threads that measure (default: those of nnfast)")
+    numerics.add_argument("--write", metavar="FILE", help="add what was measured to this JSON file")
+    _add_json(numerics)
+    numerics.set_defaults(run=_numerics)
 
     bench = commands.add_parser(
         "bench", help="time kernels and networks, beside the machine's limits and other libraries"
@@ -113,6 +132,18 @@ def _doctor(options: argparse.Namespace) -> int:
     from nnfast.cli.doctor import run
 
     return run(options.json)
+def _verify(options: argparse.Namespace) -> int:
+    from nnfast.cli.verify import run
+
+    return run(options.receipt, options.data, options.json)
+
+
+def _numerics(options: argparse.Namespace) -> int:
+    from nnfast.cli.numerics import run
+    from nnfast.precision.measure import SAMPLE_STRIDE
+
+    stride = 1 if options.all else SAMPLE_STRIDE if options.sample else None
+    return run(options.only, stride, options.levels, options.threads, options.write, options.json)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -43,6 +43,7 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     steps = _steps("steps_per_epoch", options)
     _steps("validation_steps", options)
     source = _source(model, x, y, sample_weight, options["validate"])
+    given = source
     source, validation = _validation(model, source, options)
     source = _with_class_weight(source, options["class_weight"])
     model.prepare_training(source)
@@ -57,8 +58,13 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
             f"steps_per_epoch={steps}: the {source.rows} rows make {source.steps(batch_size)} batches of {batch_size}; "
             "leave it out to use them all, or give more epochs"
         )
+    recorders = _recorders(model, given, validation, options)
     callbacks = CallbackList(
-        [*_listed(options["callbacks"]), history], model=model, verbose=verbose, epochs=epochs, steps=planned
+        [*_listed(options["callbacks"]), history, *recorders],
+        model=model,
+        verbose=verbose,
+        epochs=epochs,
+        steps=planned,
     )
     model.stop_training = False
     progress = Progress(verbose, epochs, planned)
@@ -87,6 +93,19 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
                 data.close()
     callbacks.on_train_end()
     return history
+
+
+def _recorders(model: Any, given: Any, validation: Any, options: dict[str, Any]) -> list[Any]:
+    """What writes the receipt, where one is asked for."""
+    if options["receipt"] is None:
+        return []
+    from nnfast.receipt import Recorder
+
+    return [
+        Recorder(
+            options["receipt"], model, given, validation if options["validation_data"] is not None else None, options
+        )
+    ]
 
 
 def _run_epoch(
