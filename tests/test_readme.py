@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import nnfast
 from nnfast import cli, environment
 
 ROOT = Path(__file__).parent.parent
@@ -69,3 +70,18 @@ def test_eight_stops():
         source = (ROOT / path).read_text()
         for word in re.findall(r'[\w"]+', name.split("(")[0].split(".")[-1]):
             assert re.search(rf"\b{word}\b", source), f"{word} is not in {path}"
+
+
+def test_numerics_table(update_golden):
+    """The table between the marks is what `nnfast.numerics()` returns; --update-golden writes it."""
+    rows = ["| function | worst ULP | at | allowed | inputs |", "|---|---|---|---|---|"]
+    for name, row in nnfast.numerics().items():
+        inputs = "all" if row["inputs"] == 2**32 else f"{row['inputs']:,}"
+        rows.append(f"| {name} | {row['worst_ulp']:.3f} | {row['at']:.7g} | {row['bound']:g} | {inputs} |")
+    first, last = "<!-- numerics -->\n", "<!-- /numerics -->"
+    begin, end = README.index(first) + len(first), README.index(last)
+    table = "\n".join(rows) + "\n"
+    if update_golden:
+        (ROOT / "README.md").write_text(README[:begin] + table + README[end:])
+        return
+    assert README[begin:end] == table

@@ -106,7 +106,7 @@ def of_the_rest(dtype):
     cases = [
         ("fill", [np.zeros(1000, dtype)], [1000], [0.1], []),
         ("sum_squares", [np.zeros(1, dtype), x], [1000], [], []),
-        ("advance", [counters], [1, 32, 1], [], []),
+        ("advance", [counters.copy()], [1, 32, 1], [], []),
         (
             "gather_rows_int32",
             [np.zeros(3, np.int32), labels, order, counters],
