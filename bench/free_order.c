@@ -16,10 +16,8 @@ void free_split_k(const nnf_step *step, int thread, int threads) {
         const int64_t size[] = {step->size[0], step->size[1], K, step->size[3], step->size[4]};
         char *buffer[] = {step->buffer[half], step->buffer[2] + half * K * (int64_t)sizeof(real),
                           step->buffer[3 + half]};
-        const nnf_step own = {.buffer = buffer,
-                              .size = size,
-                              .scratch = step->scratch + thread * NNF_SCRATCH_BYTES,
-                              .threads = 1};
+        const nnf_step own = {
+            .buffer = buffer, .size = size, .scratch = step->scratch + thread * NNF_SCRATCH_BYTES, .threads = 1};
         k_linear(&own, 0, 1);
     }
 }
@@ -53,7 +51,8 @@ void free_dot(const nnf_step *step, int thread, int threads) {
     }
 }
 
-/* y[rows] = sums of x[rows, n]; eight accumulators, no masks. Buffers: y, x. Sizes: rows, n, a multiple of 8 vectors. */
+/* y[rows] = sums of x[rows, n]; eight accumulators, no masks. Buffers: y, x. Sizes: rows, n, a multiple of 8 vectors.
+ */
 void free_sum(const nnf_step *step, int thread, int threads) {
     const int64_t n = step->size[1];
     const nnf_range range = split_range(step, step->size[0], NNF_PANEL, thread, threads);
