@@ -121,7 +121,8 @@ class Variable:
             return self.storage.reshape(self.shape).copy()
         rows, columns = self.shape
         panels = self.storage.reshape(-(-columns // 16), rows, 16)
-        return np.ascontiguousarray(panels.transpose(1, 0, 2).reshape(rows, -(-columns // 16) * 16)[:, :columns])
+        whole = panels.transpose(1, 0, 2).reshape(rows, -(-columns // 16) * 16)
+        return whole[:, :columns].copy(order="C")  # a single panel of 16 columns is still the variable's own memory
 
     def assign(self, value: Any) -> None:
         """Replace the content by an array or number of the variable's shape."""

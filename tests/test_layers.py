@@ -410,3 +410,14 @@ def test_errors_of_layers_are_nnfast_errors() -> None:
     for call in (lambda: layers.Add()([A]), lambda: layers.Dense(2)(np.zeros(3))):
         with pytest.raises(NnfastError):
             call()
+
+
+@pytest.mark.parametrize("units", [1, 15, 16, 17, 32])
+def test_weights_that_were_taken_stay(units):
+    """Whatever the layout: a copy, not a view that goes on with the training."""
+    layer = layers.Dense(units)
+    layer(np.ones((2, 3), np.float32))
+    taken = layer.get_weights()
+    before = [array.copy() for array in taken]
+    layer.set_weights([array + 1 for array in before])
+    assert all(np.array_equal(a, b) for a, b in zip(taken, before, strict=True))
