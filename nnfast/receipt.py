@@ -43,16 +43,26 @@ def _sha256(data: Any = b"") -> Any:
     return hashlib.sha256(data)
 
 
-def fingerprint(model: Any) -> str:
-    """SHA-256 of all weights and optimizer state, in the model's order."""
+def weights_hash(model: Any) -> str:
+    """SHA-256 of all weights, in the model's order."""
+    return str(_weights_digest(model).hexdigest())
+
+
+def _weights_digest(model: Any) -> Any:
     digest = _sha256()
     for variable in model.weights:
         digest.update(np.ascontiguousarray(variable.numpy()))
+    return digest
+
+
+def fingerprint(model: Any) -> str:
+    """SHA-256 of all weights and optimizer state, in the model's order."""
+    digest = _weights_digest(model)
     for name, array in sorted(model.state.tensors(model.weights).items()):
         if name.startswith("optimizer/"):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def _hash(array: np.ndarray) -> dict[str, Any]:
@@ -117,9 +127,20 @@ class Recorder(Callback):
         self.learning_rate = _rate(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        entry = {"epoch": epoch, "learning_rate": self.learning_rate, "sha256": fingerprint(self.model)}
-        self.content["epochs"].append(entry | {"logs": _exact(logs)})
+        self.content["epochs"].append(
+            {"epoch": epoch, "learning_rate": self.learning_rate, **_hashes(self.model), "logs": _exact(logs)}
+        )
         self.write()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.content["final"] = weights_hash(
+            self.model
+        )  # EarlyStopping may have brought back those of an earlier epoch
+        self.write()
+
+
+def _hashes(model: Any) -> dict[str, str]:
+    return {"weights": weights_hash(model), "weights_and_state": fingerprint(model)}
 
 
 def _plain(value: Any) -> Any:
@@ -200,11 +221,12 @@ class _Checker(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         wanted = self.epochs[self.equal]
-        found = {"epoch": epoch, "sha256": fingerprint(self.model), "logs": _exact(logs)}
+        found = {"epoch": epoch, **_hashes(self.model), "logs": _exact(logs)}
         wrong = [name for name, value in found.items() if wanted[name] != value]
         if wrong:
-            what = "weights or optimizer state" if "sha256" in wrong else "logs" if "logs" in wrong else "its number"
-            self.difference = {"epoch": epoch, "what": what, "wanted": wanted["sha256"], "found": found["sha256"]}
+            what = {"weights_and_state": "optimizer state", "epoch": "number"}.get(wrong[0], wrong[0])
+            hashes = {"wanted": wanted["weights_and_state"], "found": found["weights_and_state"]}
+            self.difference = {"epoch": epoch, "what": what, **hashes}
             self.model.stop_training = True
             return
         self.equal += 1
@@ -263,6 +285,8 @@ def verify(
         return answer | {
             "reason": f"differs: {place} is the first whose {checker.difference['what']} are not the same{version}"
         }
+    if "final" in content and content["final"] not in [entry["weights"] for entry in content["epochs"]]:
+        return answer | {"reason": "differs: all epochs are equal, but the final weights are those of none of them"}
     return answer | {"equal": True, "reason": f"equal: all {checker.equal} epochs have the same bits"}
 
 

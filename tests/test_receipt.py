@@ -12,6 +12,7 @@ from checks import models, ops
 import nnfast
 from nnfast import callbacks, cli, layers
 from nnfast.errors import DataError, ModelFileError, NnfastError
+from nnfast.receipt import weights_hash
 
 RNG = np.random.default_rng(5)
 X, Y = RNG.standard_normal((50, 6)).astype(np.float32), RNG.integers(0, 3, 50)
@@ -103,7 +104,7 @@ def test_a_changed_seed_is_found(run):
 
 
 def change_hash(content):
-    content["epochs"][2]["sha256"] = "0" * 64
+    content["epochs"][2]["weights_and_state"] = "0" * 64
 
 
 def change_rate(content):
@@ -130,6 +131,25 @@ def test_the_first_epoch_that_differs(change, first, run):
     answer = nnfast.verify(edited(path, change), data)
     assert not answer["equal"] and answer["epochs"] == first - 1
     assert f"epoch {first} " in answer["reason"] and answer["difference"]["epoch"] == first - 1
+
+
+def test_weights_that_no_epoch_had_are_found(run):
+    def change(content):
+        content["final"] = "0" * 64
+
+    answer = nnfast.verify(edited(run[0], change), run[2])
+    assert not answer["equal"] and answer["epochs"] == 4 and "final weights" in answer["reason"]
+
+
+def test_early_stopping_brings_back_an_epoch(tmp_path):
+    stopping = callbacks.EarlyStopping(monitor="loss", mode="max", patience=2)  # an early epoch is the best
+    model = classifier()
+    model.fit(X, Y, epochs=9, callbacks=[stopping], verbose=0, receipt=tmp_path / "run.json")
+    content = json.loads((tmp_path / "run.json").read_text())
+    epochs = [entry["weights"] for entry in content["epochs"]]
+    assert content["final"] == weights_hash(model)
+    assert content["final"] in epochs[:-1]
+    assert nnfast.verify(tmp_path / "run.json", {"x": X, "y": Y})["equal"]
 
 
 def test_another_model_at_the_start_is_found(run, tmp_path):
