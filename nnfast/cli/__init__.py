@@ -1,5 +1,4 @@
-"""The command line: `nnfast demo`, `info`, `doctor`, `selftest` and `bench`; the same as `python -m nnfast`.
-"""The command line: `nnfast demo`, `info`, `selftest`, `numerics`, `verify` and `bench`; the same as `python -m nnfast`.
+"""The command line: `nnfast demo`, `info`, `doctor`, `selftest`, `numerics`, `verify` and `bench`; the same as `python -m nnfast`.
 
 In: arguments. Out: text, or JSON where numbers come out, and 0 where all went well. One file per command.
 """
@@ -132,6 +131,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from nnfast.cli.doctor import run
 
     return run(options.json)
+
+
 def _verify(options: argparse.Namespace) -> int:
     from nnfast.cli.verify import run
 
