@@ -115,12 +115,15 @@ class Model(Structure):
         *,
         validate: str | None = None,
         receipt: str | os.PathLike[str] | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> Any:
         """Train. x, y: arrays (also memory-mapped), lists or dictionaries of them, or x alone as batches (x, y[, sample_weight]).
 
         Returns the History. validate: "raise" or "warn" looks for NaN and infinities in the arrays first and names the row. Ctrl-C stops
         within a second and leaves the weights of the last finished step. receipt: a file for `nnfast verify`, which trains again and compares
         the weights after each epoch; it holds hashes of the data, and the model as it is now.
+        within a second and leaves the weights of the last finished step. resume_from: go on, with the same data and arguments, where a fit
+        stood when it wrote this file, or the newest of a ModelCheckpoint's filepath; the model is made and compiled as before, or loaded.
         """
         options = {k: v for k, v in locals().items() if k not in ("self", "x", "y", "sample_weight")}
         need_compiled(self._compiled, "fit")
@@ -208,12 +211,11 @@ class Model(Structure):
         training = kind == "train"
         (self.prepare_training if training else self.prepare_test)(source)
         rates = (lambda count: self.optimizer.learning_rates(self.state.iteration, count)) if training else None
-        phase = Phase(self.state, self.train_step_for if training else self.test_step_for, rates)
         totals = Totals()
-        for _, step, log in phase.run(source, np.arange(source.rows), source.rows, None, True):
-            totals.add(step, log)
-        if sample_weight is None and not class_weight:
-            need_compiled(self._compiled, kind).quick.add(kind, x, y, step)
+        phase = Phase(self.state, self.train_step_for if training else self.test_step_for, rates, totals)
+        list(phase.run(source, np.arange(source.rows), source.rows, None))
+        if sample_weight is None and not class_weight and totals.step is not None:
+            need_compiled(self._compiled, kind).quick.add(kind, x, y, totals.step)
         return _as_results(totals.logs(), return_dict)
 
     def _alone(self, call: str) -> _Alone:
@@ -313,6 +315,12 @@ class Model(Structure):
         from nnfast.saving import save_model
 
         save_model(self, filepath)
+
+    def save_training(self, filepath: str | os.PathLike[str]) -> None:
+        """Write what `fit(resume_from=filepath)` needs, without the configuration: for models that the script makes again. Atomic."""
+        from nnfast.saving import save_training
+
+        save_training(self, filepath)
 
     def save_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Write the weights alone."""

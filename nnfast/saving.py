@@ -6,35 +6,66 @@ In: a model. Out: a file, written atomically by nnfast.io; and back. Classes com
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from nnfast import serialization
+from nnfast._version import __version__
 from nnfast.errors import ModelFileError, NnfastError, UnknownNameError
+from nnfast.graph.ir import FLOATS
 from nnfast.io import read_tensors, write_tensors
 from nnfast.layers.input import Input
 from nnfast.layers.symbol import Symbol, flat
+from nnfast.training.resume import join_arrays, split_arrays
+from nnfast.training.run import PastRun
+from nnfast.variable import weights_of_at_most
 
 PathLike = str | os.PathLike[str]
+SLACK = 1 << 20  # bytes that layers may take for themselves while a model is rebuilt, beside twice its weights
 
 
 def save_model(model: Any, path: PathLike) -> None:
     """Write configuration, weights, optimizer state and counters."""
     if not model.built:
         raise NnfastError(f"model {model.name} is not built yet: give it an Input, or call it on data, before saving")
-    tensors = _weight_tensors(model) | model.state.tensors(model.weights)
-    metadata: dict[str, Any] = {
+    tensors, metadata = _training_parts(model)
+    metadata |= {
         "kind": "model",
         "model": serialization.serialize(model),
-        "weights": [v.name for v in model.weights],
         "inputs": [{"shape": list(s.shape[1:]), "dtype": s.dtype, "name": s.name} for s in model.inputs or []],
         "takes_dict": model.takes_dict,
     }
     if model.compiled:
         metadata["compile"] = _compile_config(model)
     write_tensors(path, tensors, metadata)
+
+
+def save_training(model: Any, path: PathLike) -> None:
+    """Write what `save_model` writes without the configuration, for a model that is made again by its script."""
+    tensors, metadata = _training_parts(model)
+    write_tensors(path, tensors, {**metadata, "kind": "training"})
+
+
+def read_training(path: PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Tensors of a file from which a fit can go on, and the parts of the Run that wrote it."""
+    tensors, metadata = read_tensors(path)
+    if metadata.get("kind") not in ("model", "training") or not isinstance(metadata.get("training"), dict):
+        raise ModelFileError(
+            f"{os.fspath(path)}: was not written during or after a fit, so none can go on from it; read it with load_model or load_weights"
+        )
+    with named(path):
+        return tensors, join_arrays(metadata["training"], tensors)
+
+
+def load_training(model: Any, tensors: Mapping[str, np.ndarray], path: PathLike) -> None:
+    """Give a model the weights, counters and optimizer state of such a file; nothing changes where one does not fit."""
+    with named(path):
+        _check_weights(model, tensors, path, exact=True)
+        model.state.load(tensors, model.weights, model.optimizer)
+        _assign(model, tensors)
 
 
 def save_weights(model: Any, path: PathLike) -> None:
@@ -45,9 +76,11 @@ def save_weights(model: Any, path: PathLike) -> None:
 def load_weights(model: Any, path: PathLike) -> None:
     """Read weights for a model of the same structure."""
     tensors, metadata = read_tensors(path)
-    if metadata.get("kind") not in ("weights", "model"):
+    if metadata.get("kind") not in ("weights", "model", "training"):
         raise ModelFileError(f"{path}: holds {metadata.get('kind')!r}, expected weights or a model")
-    _assign(model, tensors, path)
+    with named(path):
+        _check_weights(model, tensors, path, exact=False)
+    _assign(model, tensors)
 
 
 def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Any:
@@ -64,13 +97,19 @@ def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = No
     custom = dict(custom_objects or {})
     with serialization.custom_objects(custom):
         try:
-            model = serialization.deserialize("layer", metadata["model"])
-            if model.inputs is None and metadata["inputs"]:
-                model.build_for(metadata["inputs"], metadata["takes_dict"])
-            _assign(model, tensors, filepath)
-            if compile and "compile" in metadata:
-                model.compile(**_compile_arguments(metadata["compile"], custom))
-                model.state.load(tensors, model.weights, model.optimizer)
+            with named(filepath):
+                size = sum(array.nbytes for name, array in tensors.items() if name.startswith("weight/"))
+                with weights_of_at_most(2 * size + SLACK):
+                    model = serialization.deserialize("layer", metadata["model"])
+                    if model.inputs is None and metadata["inputs"]:
+                        model.build_for(metadata["inputs"], metadata["takes_dict"])
+                _check_weights(model, tensors, filepath, exact=True)
+                _assign(model, tensors)
+                if compile and "compile" in metadata:
+                    model.compile(**_compile_arguments(metadata["compile"], custom))
+                    model.state.load(tensors, model.weights, model.optimizer)
+                    if isinstance(metadata.get("training"), dict):
+                        model.state.run = PastRun(join_arrays(metadata["training"], tensors), model.state)
         except UnknownNameError as error:
             raise UnknownNameError(
                 f"{filepath}: {error}. Give what is your own to load_model(path, custom_objects={{'name': object}})"
@@ -82,8 +121,35 @@ def _weight_tensors(model: Any) -> dict[str, np.ndarray]:
     return {f"weight/{i}": variable.numpy() for i, variable in enumerate(model.weights)}
 
 
-def _assign(model: Any, tensors: Mapping[str, np.ndarray], path: PathLike) -> None:
-    """Give the weights their content; nothing changes where one does not fit."""
+def _training_parts(model: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What every file with a training holds: weights, optimizer state, counters, and where the fit stands."""
+    tensors = _weight_tensors(model) | model.state.tensors(model.weights)
+    metadata: dict[str, Any] = {"nnfast": __version__, "weights": [v.name for v in model.weights]}
+    run = model.state.run
+    if run is not None and run.known:
+        metadata["training"] = split_arrays(run.parts(model), tensors, "fit")
+    return tensors, metadata
+
+
+@contextmanager
+def named(path: PathLike) -> Iterator[None]:
+    """What goes wrong inside, with the contents of a file, is an error that names it."""
+    try:
+        yield
+    except ModelFileError as error:
+        if str(error).startswith(os.fspath(path)):
+            raise
+        raise ModelFileError(f"{os.fspath(path)}: {error}") from error
+    except (NnfastError, MemoryError):
+        raise
+    except Exception as error:
+        raise ModelFileError(
+            f"{os.fspath(path)}: its contents make no model: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_weights(model: Any, tensors: Mapping[str, np.ndarray], path: PathLike, exact: bool) -> None:
+    """Raise ModelFileError where the weights in a file are not those of this model; another floating type is fine unless exact."""
     variables = model.weights
     count = sum(name.startswith("weight/") for name in tensors)
     if count != len(variables):
@@ -91,12 +157,20 @@ def _assign(model: Any, tensors: Mapping[str, np.ndarray], path: PathLike) -> No
             f"{path}: has {count} weights, model {model.name} has {len(variables)}: the file is for another model"
         )
     for i, variable in enumerate(variables):
-        array = tensors[f"weight/{i}"]
+        array = tensors.get(f"weight/{i}", np.empty((0, 0)))
         if array.shape != variable.shape:
             raise ModelFileError(
                 f"{path}: weight {i} has shape {list(array.shape)}, {variable.name} has {list(variable.shape)}: the file is for another model"
             )
-    for i, variable in enumerate(variables):
+        floats = not exact and array.dtype.kind == "f" and variable.dtype in FLOATS
+        if array.dtype != variable.dtype and not floats:
+            raise ModelFileError(
+                f"{path}: weight {i} has dtype {array.dtype}, {variable.name} has {variable.dtype}: the file is for another model"
+            )
+
+
+def _assign(model: Any, tensors: Mapping[str, np.ndarray]) -> None:
+    for i, variable in enumerate(model.weights):
         variable.assign(tensors[f"weight/{i}"])
 
 

@@ -6,7 +6,9 @@ In: an initial value. Out: `storage`, flat memory that plans read and write in p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 from typing import Any
 
@@ -14,11 +16,27 @@ import numpy as np
 
 from nnfast._core.calls import note_change
 from nnfast._core.runtime import Memory
-from nnfast.errors import DtypeError, ShapeError
+from nnfast.errors import DtypeError, ModelFileError, ShapeError
 from nnfast.graph.ir import MOST_ELEMENTS
 from nnfast.ops.registry import stored_size
 
 DTYPES = ("float32", "float64", "int32", "int64")
+
+_left: ContextVar[list[int] | None] = ContextVar("nnfast_bytes_left", default=None)
+
+
+@contextmanager
+def weights_of_at_most(nbytes: int) -> Iterator[None]:
+    """Inside this block new variables may have so many bytes together; a file's configuration cannot ask for more than the file holds.
+
+    >>> with weights_of_at_most(8):
+    ...     v = Variable((2,))
+    """
+    token = _left.set([nbytes])
+    try:
+        yield
+    finally:
+        _left.reset(token)
 
 
 class Variable:
@@ -61,6 +79,13 @@ class Variable:
             raise ShapeError(
                 f"Variable(layout={layout!r}): expected 'row', or 'panel' for a matrix; the shape is {list(self.shape)}"
             )
+        left = _left.get()
+        if left is not None:
+            left[0] -= self.size * np.dtype(self.dtype).itemsize
+            if left[0] < 0:
+                raise ModelFileError(
+                    f"{name} {self.dtype}{list(self.shape)}: the weights need more bytes than the file has for them"
+                )
         self.layout = layout
         self.name = name
         self.trainable = trainable

@@ -32,11 +32,14 @@ class Model:
     save_weights = save
 
 
-def train(callback, figures, name="val_loss", model=None, start=0):
-    """Run epochs with these figures; weights become the number of the epoch. Returns the model and how many epochs ran."""
+def train(callback, figures, name="val_loss", model=None, start=0, state=None):
+    """Run epochs with these figures, from a state where one is given; weights become the number of the epoch. Returns the model and how
+    many epochs ran."""
     model = model or Model()
     calls = callbacks.CallbackList([callback], model=model, epochs=len(figures))
     calls.on_train_begin()
+    if state is not None:
+        callback.load_state_dict(state)
     done = start
     for epoch, value in enumerate(figures[start:], start):
         calls.on_epoch_begin(epoch)
@@ -110,8 +113,7 @@ def test_early_stopping_resumed_equals_the_one_that_ran_through() -> None:
     first = callbacks.EarlyStopping(patience=3)
     train(first, figures[:3])
     second = callbacks.EarlyStopping(patience=3)
-    second.load_state_dict(first.state_dict())
-    resumed, done_again = train(second, figures, start=3)
+    resumed, done_again = train(second, figures, start=3, state=first.state_dict())
     assert done == done_again == 5
     assert resumed.weights[0][0] == through.weights[0][0] == 1
 
@@ -173,10 +175,10 @@ def test_checkpoint_every_few_batches(tmp_path) -> None:
     for epoch in range(2):
         calls.on_epoch_begin(epoch)
         for batch in range(4):
-            calls.on_train_batch_end(batch, {"loss": 1.0})
+            calls.on_batches_end(batch, 1, {"loss": 1.0})
         calls.on_epoch_end(epoch, {"loss": 1.0})
     assert [path.rsplit("/", 1)[-1] for path in model.saved] == ["1-3.nnf", "2-2.nnf"]
-    assert calls.needs_batches
+    assert not calls.needs_batches and calls.needs_runs and calls.most_batches() == 1
 
 
 def test_checkpoint_names_a_figure_that_is_not_there(tmp_path) -> None:
@@ -188,8 +190,7 @@ def test_checkpoint_resumed_knows_the_best(tmp_path) -> None:
     first = callbacks.ModelCheckpoint(tmp_path / "{epoch}.nnf", save_best_only=True)
     train(first, [1.0])
     second = callbacks.ModelCheckpoint(tmp_path / "{epoch}.nnf", save_best_only=True)
-    second.load_state_dict(first.state_dict())
-    assert train(second, [1.0, 2.0], start=1)[0].saved == []
+    assert train(second, [1.0, 2.0], start=1, state=first.state_dict())[0].saved == []
 
 
 # Learning rates
@@ -245,8 +246,7 @@ def test_reduce_on_plateau_resumes() -> None:
     first = callbacks.ReduceLROnPlateau(factor=0.5, patience=2)
     model, _ = train(first, [3, 3])
     second = callbacks.ReduceLROnPlateau(factor=0.5, patience=2)
-    second.load_state_dict(first.state_dict())
-    train(second, [3, 3, 3], model=model, start=2)
+    train(second, [3, 3, 3], model=model, start=2, state=first.state_dict())
     assert model.optimizer.learning_rate == 0.5
 
 
@@ -321,6 +321,9 @@ def test_the_list_saves_and_loads_states_in_order() -> None:
         lambda: callbacks.ModelCheckpoint("x", save_freq="batch"),
         lambda: callbacks.ModelCheckpoint("x", save_freq=0),
         lambda: callbacks.ModelCheckpoint("x", keep=0),
+        lambda: callbacks.ModelCheckpoint("x", save_seconds=0),
+        lambda: callbacks.BackupAndRestore("x", save_freq=10, save_seconds=5.0),
+        lambda: callbacks.BackupAndRestore(""),
         lambda: callbacks.ReduceLROnPlateau(factor=1.0),
     ],
 )

@@ -6,7 +6,8 @@ In: what happens in fit, evaluate and predict, with the figures so far in `logs`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Logs = dict[str, Any]
@@ -20,13 +21,15 @@ _OTHER_BATCH_HOOKS = {
     "test": ("on_test_batch_begin", "on_test_batch_end"),
     "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
 }
+_RESUMED_HOOKS = ("on_epoch_begin", "on_train_batch_begin", "on_batches_end", "on_epoch_end")
 
 
 class Callback:
     """Base class: override the hooks you want. epoch and batch count from 0; logs holds the figures so far.
 
     With a hook for training batches overridden, the trainer runs batch by batch; otherwise a whole epoch is one call into compiled
-    code. `state_dict` and `load_state_dict` carry what must survive when a training is stopped and resumed: JSON types and arrays.
+    code; `on_batches_end` does not ask for that. What a callback counts or remembers goes into every checkpoint by `state_dict`, as JSON
+    types and arrays, and comes back by `load_state_dict`, which `fit(resume_from=...)` calls after `on_train_begin` (and `on_epoch_begin`).
 
     >>> class Hello(Callback):
     ...     def on_epoch_end(self, epoch, logs=None):
@@ -67,7 +70,15 @@ class Callback:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state_dict` returned; the next on_train_begin must keep it."""
+        """Take over what `state_dict` returned."""
+
+    def most_batches(self) -> int:
+        """How many of the next training batches may run before `on_batches_end` is due; the trainer asks before each call."""
+        return sys.maxsize
+
+    def resume_paths(self) -> list[str]:
+        """Files from which `fit` goes on by itself: the first that is whole. None of them: it begins anew."""
+        return []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Before the first epoch."""
@@ -94,6 +105,9 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a training step; logs holds the means of the epoch so far."""
         self.on_batch_end(batch, logs)
+
+    def on_batches_end(self, batch: int, count: int, logs: Logs | None = None) -> None:
+        """After `count` training batches that ran in one call into compiled code, about a tenth of a second; the last was number `batch`."""
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Before an evaluation or validation."""
@@ -141,6 +155,9 @@ class CallbackList:
                 hint = "; write it with brackets, to make an object" if isinstance(callback, type) else ""
                 raise TypeError(f"callbacks: {callback!r} is not a Callback{hint}")
         self.callbacks: list[Callback] = given
+        self._hook: tuple[str, int, tuple[Any, ...]] | None = (
+            None  # the hook that now runs: name, place of the callback, arguments
+        )
         if params:
             self.set_params(params)
         if model is not None:
@@ -173,18 +190,56 @@ class CallbackList:
         """The states of the callbacks, in order."""
         return [{"class_name": type(callback).__name__, "state": callback.state_dict()} for callback in self.callbacks]
 
-    def load_state_dict(self, states: Iterable[Mapping[str, Any]]) -> None:
+    def load_state_dict(self, states: Sequence[Mapping[str, Any]]) -> None:
         """Give each callback its state; each state goes to the next callback of the same class."""
-        waiting = list(self.callbacks)
-        for entry in states:
+        for place, callback in self._matches(states):
+            callback.load_state_dict(states[place]["state"])
+
+    def _matches(self, states: Sequence[Mapping[str, Any]]) -> list[tuple[int, Callback]]:
+        """Places of states, and the callbacks that they are for."""
+        waiting, found = list(self.callbacks), []
+        for place, entry in enumerate(states):
             match = next((callback for callback in waiting if type(callback).__name__ == entry["class_name"]), None)
             if match is not None:
-                match.load_state_dict(entry["state"])
+                found.append((place, match))
                 waiting.remove(match)
+        return found
 
-    def _call(self, hook: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
-            getattr(callback, hook)(*arguments)
+    def hook_state(self) -> dict[str, Any] | None:
+        """Which hook of the training is running now, on which callback: the later ones have not seen it yet."""
+        if self._hook is None or self._hook[0] not in _RESUMED_HOOKS:
+            return None
+        name, place, arguments = self._hook
+        return {"name": name, "place": place, "arguments": list(arguments)}
+
+    def end_hook(self, hook: Mapping[str, Any], states: Sequence[Mapping[str, Any]]) -> None:
+        """Call a hook that was running when `states` were saved, on the callbacks that had not seen it."""
+        if hook["name"] not in _RESUMED_HOOKS:
+            raise ValueError(f"{hook['name']!r} is no hook of a training")
+        done = [callback for place, callback in self._matches(states) if place <= hook["place"]]
+        self._call(hook["name"], *hook["arguments"], without=done)
+
+    def _call(self, hook: str, *arguments: Any, without: Sequence[Callback] = ()) -> None:
+        for place, callback in enumerate(self.callbacks):
+            if callback not in without:
+                self._hook = (hook, place, arguments)
+                if hook == "on_batches_end":
+                    callback.on_train_batch_end(arguments[0], arguments[2])
+                getattr(callback, hook)(*arguments)
+        self._hook = None
+
+    def most_batches(self) -> int:
+        """How many of the next training batches may run before a callback wants to see the last of them."""
+        return min((callback.most_batches() for callback in self.callbacks), default=sys.maxsize)
+
+    @property
+    def needs_runs(self) -> bool:
+        """Whether any callback looks at the end of each run of training batches."""
+        return any(callback._overrides(("on_batches_end",)) for callback in self.callbacks)
+
+    def resume_paths(self) -> list[str]:
+        """The files of the first callback that has some."""
+        return next((paths for paths in (callback.resume_paths() for callback in self.callbacks) if paths), [])
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._call("on_train_begin", logs)
@@ -201,8 +256,9 @@ class CallbackList:
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self._call("on_train_batch_begin", batch, logs)
 
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        self._call("on_train_batch_end", batch, logs)
+    def on_batches_end(self, batch: int, count: int, logs: Logs | None = None) -> None:
+        """`on_train_batch_end` and `on_batches_end` of each callback."""
+        self._call("on_batches_end", batch, count, logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         self._call("on_test_begin", logs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from nnfast.callbacks.base import Callback, Logs
 class CSVLogger(Callback):
     """Write one line per epoch: the epoch, from 0, and every figure of the logs, by name. append: go on after an earlier training.
 
-    The columns are those of the first epoch; a figure missing in a later epoch is written as NA. Each line is on disk at once.
+    The columns are those of the first epoch; a figure missing in a later epoch is written as NA. Each line is written at once; a training
+    that goes on from a checkpoint drops the lines of the epochs that it repeats.
 
     >>> CSVLogger("training.csv").needs_batches
     False
@@ -27,6 +28,13 @@ class CSVLogger(Callback):
         self.append = append
         self._file: IO[str] | None = None
         self._columns: list[str] = []
+        self._size = 0  # bytes of the file that stand; what follows is dropped by the next line
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"size": self._size, "columns": list(self._columns)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._size, self._columns = state["size"], list(state["columns"]) if self._file_size() else []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         from pathlib import Path  # takes milliseconds to import
@@ -39,7 +47,11 @@ class CSVLogger(Callback):
             with path.open(newline="", encoding="utf-8") as file:
                 header = next(csv.reader(file, delimiter=self.separator), [])
             self._columns = header[1:]
-        self._file = path.open("a" if self.append else "w", newline="", encoding="utf-8")
+        self._file = path.open("a", newline="", encoding="utf-8")
+        self._size = self._file_size() if self.append else 0
+
+    def _file_size(self) -> int:
+        return os.path.getsize(self.filename)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
@@ -54,11 +66,16 @@ class CSVLogger(Callback):
         import csv
 
         assert self._file is not None
+        if self._size < self._file_size():
+            self._file.truncate(self._size)
         csv.writer(self._file, delimiter=self.separator, lineterminator="\n").writerow(row)
         self._file.flush()
+        self._size = self._file_size()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._file is not None:
+            if self._size < self._file_size():
+                self._file.truncate(self._size)
             self._file.close()
             self._file = None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,6 @@ class MonitorCallback(Callback):
         self.mode = mode
         self.min_delta = abs(min_delta)
         self.best = best
-        self._resumed = False
         self._warned = False
 
     def value(self, logs: Logs | None) -> float | None:
@@ -78,20 +76,10 @@ class MonitorCallback(Callback):
                 return found
         return None
 
-    def starts_anew(self) -> bool:
-        """For on_train_begin: False once after load_state_dict, so that a resumed training keeps its counters."""
-        anew = not self._resumed
-        self._resumed = False
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._warned = False
-        return anew
 
     def say(self, verbose: int, message: str) -> None:
         """Print a line if verbose."""
         if verbose:
             print(message)
-
-    def take(self, state: Any, *names: str) -> None:
-        """Set these attributes from a state, and remember to keep them at the next on_train_begin."""
-        for name in names:
-            setattr(self, name, state[name])
-        self._resumed = True

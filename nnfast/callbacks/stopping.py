@@ -12,6 +12,8 @@ from nnfast.callbacks.base import Callback, Logs
 from nnfast.callbacks.monitor import MonitorCallback
 from nnfast.typing import Array
 
+STATE = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")  # of EarlyStopping
+
 
 class EarlyStopping(MonitorCallback):
     """Stop when logs[monitor] has not become better for `patience` epochs, and restore the weights of the best epoch.
@@ -52,8 +54,8 @@ class EarlyStopping(MonitorCallback):
         self.best_weights: list[Array] | None = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
-        if self.starts_anew():
-            self._reset()
+        super().on_train_begin(logs)
+        self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         value = self.value(logs)
@@ -82,11 +84,11 @@ class EarlyStopping(MonitorCallback):
             self.model.set_weights(self.best_weights)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"wait": self.wait, "best": self.best, "best_epoch": self.best_epoch, "best_weights": self.best_weights}
+        return {name: getattr(self, name) for name in STATE}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._reset()
-        self.take(state, "wait", "best", "best_epoch", "best_weights")
+        for name in STATE:
+            setattr(self, name, state[name])
 
 
 class TerminateOnNaN(Callback):

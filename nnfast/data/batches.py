@@ -56,18 +56,34 @@ class BatchSource:
         self.single_pass = isinstance(data, Iterator)
         self._running: Iterator[list[NDArray[Any]]] | None = None
         self._given = 0  # batches of the running pass
+        self._dropping = False
 
-    def epoch(self, steps: int | None = None) -> Iterator[list[NDArray[Any]]]:
-        """The batches of one epoch: `steps` of them, or all there are.
+    def skip(self, epochs: int, batches: int, steps: int | None = None) -> None:
+        """Take and drop what an earlier run has used: whole epochs, and batches of the next, which `epoch(steps, batches)` then ends.
+
+        Batches that are indexed are not asked for, and `on_epoch_end` is called as it was. A generator must stand at its beginning.
+        """
+        self._dropping = True
+        try:
+            for _ in range(epochs):
+                for _ in self.epoch(steps):
+                    pass
+            begun = self.epoch(steps)
+            for _ in range(batches):
+                next(begun)
+        finally:
+            self._dropping = False
+
+    def epoch(self, steps: int | None = None, done: int = 0) -> Iterator[list[NDArray[Any]]]:
+        """The batches of one epoch: `steps` of them, or all there are; `done` of them have been taken before.
 
         With `steps`, the next epoch goes on where this one stopped; an iterable that ends is started again.
 
         Raises:
             DataError: there is no batch, or a generator ends before `steps` batches.
         """
-        if steps is None and not self.single_pass:
+        if steps is None and not self.single_pass and not done:
             self.close()  # a pass that was left early does not go on
-        done = 0
         while steps is None or done < steps:
             batch = self._next()
             if batch is not None:
@@ -94,15 +110,23 @@ class BatchSource:
     def _next(self) -> list[NDArray[Any]] | None:
         """The next batch of the running pass, or None at its end; starts a pass where none is running."""
         if self._running is None:
-            batches = (self._arrays(batch) for batch in _one_pass(self.data, self.length))
-            self._running = Prefetch(batches, self.prefetch) if self.prefetch > 0 else batches
+            self._running = ([] if self._dropping else self._arrays(batch) for batch in self._one_pass())
             self._given = 0
+        if self.prefetch > 0 and not self._dropping and not isinstance(self._running, Prefetch):
+            self._running = Prefetch(self._running, self.prefetch)
         batch = next(self._running, None)
         if batch is None:
             self.close()
         else:
             self._given += 1
         return batch
+
+    def _one_pass(self) -> Iterator[Any]:
+        """One pass over the user's batches."""
+        data = self.data
+        if hasattr(data, "__getitem__") and self.length is not None and not isinstance(data, list | tuple):
+            return (None if self._dropping else data[index] for index in range(self.length))
+        return iter(data)
 
     def _arrays(self, batch: Any) -> list[NDArray[Any]]:
         x, y, weight = _unpack(batch, len(self.input_names), bool(self.target_names))
@@ -174,13 +198,6 @@ def _length(data: Any) -> int | None:
         return len(data)
     except TypeError:
         return None
-
-
-def _one_pass(data: Any, length: int | None) -> Iterator[Any]:
-    """One pass over the user's batches."""
-    if hasattr(data, "__getitem__") and length is not None and not isinstance(data, list | tuple):
-        return (data[index] for index in range(length))
-    return iter(data)
 
 
 def _unpack(batch: Any, inputs: int, need_targets: bool) -> tuple[Any, Any, Any]:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,14 @@ DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 )
+TEMPORARY = ".tmp"
+LONGEST_WRITE = 3600.0  # seconds without a change after which a temporary file was left behind
 
 PathLike = str | os.PathLike[str]
 
 
 def write_tensors(path: PathLike, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> None:
-    """Write tensors and metadata to `path`, replacing what is there in one move.
+    """Write tensors and metadata to `path`, replacing what is there in one move: whatever happens, the old file or the new one is there.
 
     Args:
         path: the file; its folder must exist.
@@ -120,7 +123,14 @@ def _checked_content(path: PathLike, header: dict[str, str] | None) -> dict[str,
     content = found.get("content", "")
     if _sha256(content.encode()).hexdigest() != found.get("sha256"):
         raise ModelFileError(f"{os.fspath(path)}: damaged: the metadata differ from what was written")
-    parsed: dict[str, Any] = json.loads(content)
+    try:
+        parsed: Any = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(
+            f"{os.fspath(path)}: the metadata are not JSON ({error}); nnfast did not write it"
+        ) from None
+    if not (isinstance(parsed, dict) and all(isinstance(parsed.get(key), dict) for key in ("metadata", "tensors"))):
+        raise ModelFileError(f"{os.fspath(path)}: the metadata have no metadata or no tensors; nnfast did not write it")
     return parsed
 
 
@@ -164,7 +174,8 @@ def _replace(path: str, data: bytes) -> None:
         raise FileNotFoundError(f"{path}: there is no folder {folder}; make it first")
     if os.path.isdir(path):
         raise IsADirectoryError(f"{path} is a folder; expected the name of a file")
-    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}.tmp")
+    _sweep(folder, name)
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}{TEMPORARY}")
     try:
         with open(temporary, "xb") as file:
             file.write(data)
@@ -172,10 +183,19 @@ def _replace(path: str, data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        if os.path.exists(temporary):
+        with suppress(OSError):  # the first error says what is wrong
             os.unlink(temporary)
         raise
     _flush_folder(folder)
+
+
+def _sweep(folder: str, name: str) -> None:
+    """Remove what writers of this file left that were killed; one that is still at work has written to its own within the hour."""
+    for entry in os.scandir(folder):
+        if entry.name.startswith(f".{name}.") and entry.name.endswith(TEMPORARY):
+            with suppress(OSError):  # another writer was faster, or it is not ours to remove
+                if time.time() - entry.stat().st_mtime > LONGEST_WRITE:
+                    os.unlink(entry.path)
 
 
 def _flush_folder(folder: str) -> None:

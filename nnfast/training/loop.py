@@ -28,6 +28,8 @@ from nnfast.errors import DataError, NnfastError
 from nnfast.history import History
 from nnfast.progress import Progress, resolve_verbose
 from nnfast.training.phase import Phase, Totals
+from nnfast.training.resume import Checkpoint
+from nnfast.training.run import Run, settings_of
 
 DEFAULT_BATCH = 32
 # Rows of a batch of predict, where the user names no size. Of 16 to 1024, on one and two threads of a two-core Intel Xeon (AVX-512,
@@ -40,6 +42,7 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     """The work of Model.fit; `options` are its further arguments by name."""
     batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
     epochs = _count("epochs", options["epochs"], 0)
+    initial_epoch = _count("initial_epoch", options["initial_epoch"], 0)
     steps = _steps("steps_per_epoch", options)
     _steps("validation_steps", options)
     source = _source(model, x, y, sample_weight, options["validate"])
@@ -68,24 +71,29 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     )
     model.stop_training = False
     progress = Progress(verbose, epochs, planned)
+    run = Run(settings_of(source, batch_size, steps, options["shuffle"]), initial_epoch, callbacks, model.state)
+    checkpoint = Checkpoint.wanted(options["resume_from"], callbacks)
+    if checkpoint is not None:
+        checkpoint.check(run, model)
+    model.state.run = run
     callbacks.on_train_begin()
     try:
-        for epoch in range(_count("initial_epoch", options["initial_epoch"], 0), epochs):
+        if checkpoint is not None:
+            checkpoint.resume(run, model, source, steps)
+        for epoch in run.epochs(epochs, model):
             progress.begin_epoch(epoch)
             begin = time.perf_counter()
-            callbacks.on_epoch_begin(epoch)
+            run.begin_epoch()
             order = None
             if isinstance(source, ArraySource):
                 order = source.order(model.state.seed, epoch) if options["shuffle"] else np.arange(source.rows)
-            logs = _run_epoch(model, source, order, batch_size, steps, callbacks, progress)
+            logs = _run_epoch(model, source, order, batch_size, steps, run, progress)
             if validation is not None and (epoch + 1) % _count("validation_freq", options["validation_freq"], 1) == 0:
                 size = options["validation_batch_size"] or batch_size
                 found = evaluate_source(model, validation, size, options["validation_steps"], callbacks, None)
                 logs |= {f"val_{name}": value for name, value in found.items()}
             progress.end_epoch(logs, time.perf_counter() - begin)
-            callbacks.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
+            run.end_epoch(logs)
     finally:
         progress.close()
         for data in (source, validation):
@@ -114,23 +122,25 @@ def _run_epoch(
     order: np.ndarray | None,
     batch_size: int,
     steps: int | None,
-    callbacks: CallbackList,
+    run: Run,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Train over the source once; returns the epoch's logs."""
-    state, optimizer = model.state, model.optimizer
-    phase = Phase(state, model.train_step_for, lambda count: optimizer.learning_rates(state.iteration, count))
-    singly = callbacks.needs_batches
-    totals = Totals()
+    """Train over what is left of the source; returns the epoch's logs."""
+    state, optimizer, callbacks, totals = model.state, model.optimizer, run.callbacks, run.totals
+    phase = Phase(state, model.train_step_for, lambda count: optimizer.learning_rates(state.iteration, count), totals)
+    singly, looked_at = callbacks.needs_batches, callbacks.needs_batches or callbacks.needs_runs
     if singly:
-        phase.before_batch = lambda: callbacks.on_train_batch_begin(totals.batches)
-    for count, step, log in phase.run(source, order, batch_size, steps, singly):
-        totals.add(step, log)
-        logs = totals.logs() if singly or progress.shows_logs else {}
-        if singly:
-            callbacks.on_train_batch_end(totals.batches - 1, logs)
+        phase.before_run = run.begin_batch
+    if totals.batches:  # the epoch goes on
+        progress.advance(totals.batches)
+        if model.stop_training and looked_at and not run.batch_begun:
+            return totals.logs()
+    for count in phase.run(source, order, batch_size, steps, (lambda: 1) if singly else callbacks.most_batches):
+        logs = totals.logs() if looked_at or progress.shows_logs else {}
+        if looked_at:
+            run.end_batches(count, logs)
         progress.advance(count, logs)
-        if model.stop_training and singly:
+        if model.stop_training and looked_at:
             break
     return totals.logs()
 
@@ -139,15 +149,14 @@ def evaluate_source(
     model: Any, source: Any, batch_size: int, steps: int | None, callbacks: CallbackList, progress: Progress | None
 ) -> dict[str, Any]:
     """Losses and metrics over a source."""
-    phase = Phase(model.state, model.test_step_for, None)
+    totals = Totals()
+    phase = Phase(model.state, model.test_step_for, None, totals)
     singly = callbacks.needs_batches_of("test")
     order = np.arange(source.rows) if isinstance(source, ArraySource) else None
-    totals = Totals()
     callbacks.on_test_begin()
     if singly:
-        phase.before_batch = lambda: callbacks.on_test_batch_begin(totals.batches)
-    for count, step, log in phase.run(source, order, check_batch_size(batch_size), steps, singly):
-        totals.add(step, log)
+        phase.before_run = lambda: callbacks.on_test_batch_begin(totals.batches)
+    for count in phase.run(source, order, check_batch_size(batch_size), steps, (lambda: 1) if singly else None):
         if singly:
             callbacks.on_test_batch_end(totals.batches - 1, totals.logs())
         if progress is not None:

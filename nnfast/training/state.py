@@ -48,6 +48,7 @@ class TrainingState:
         self.counters.storage[SEED] = global_seed()
         self.learning_rates = Variable((MOST_BATCHES,), "float64", 0.0, "learning_rate", trainable=False)
         self.slots: dict[Variable, dict[str, Variable]] = {}
+        self.run: Any = None  # the fit under way, or the last one (nnfast.training.run)
 
     @property
     def iteration(self) -> int:
@@ -105,21 +106,39 @@ class TrainingState:
 
     def load(self, tensors: dict[str, np.ndarray], weights: Sequence[Variable], optimizer: Any) -> None:
         """Take over what `tensors` gave."""
-        self.counters.assign(tensors["counters"])
         given = {key: array for key, array in tensors.items() if key.startswith("optimizer/")}
-        if not given:
-            return
-        self.prepare(
-            [v for i, v in enumerate(weights) if any(key.startswith(f"optimizer/{i}/") for key in given)], optimizer
-        )
+        self.check(tensors, given, weights, optimizer)
+        self.counters.assign(tensors["counters"])
+        if given:
+            self.prepare(_owners(given, weights), optimizer)
         for key, array in given.items():
             _, place, name = key.split("/", 2)
-            slots = self.slots.get(weights[int(place)], {})
-            if name not in slots or slots[name].shape != array.shape:
-                raise ModelFileError(
-                    f"optimizer state {key!r} of shape {list(array.shape)} does not belong to this model and optimizer"
-                )
-            slots[name].assign(array)
+            self.slots[weights[int(place)]][name].assign(array)
+
+    def check(
+        self, tensors: dict[str, np.ndarray], given: dict[str, np.ndarray], weights: Sequence[Variable], optimizer: Any
+    ) -> None:
+        """Raise ModelFileError where these are not the counters and slots of such weights and such an optimizer."""
+        counters = tensors.get("counters")
+        if counters is None or counters.shape != (COUNTERS,) or counters.dtype != np.int64:
+            raise ModelFileError("the counters of the training are missing, or have another shape or dtype")
+        expected = {
+            f"optimizer/{i}/{name}": variable
+            for i, variable in enumerate(weights)
+            if variable in set(_owners(given, weights))
+            for name in optimizer.slots(variable)
+        }
+        for key in sorted({*given, *expected}):
+            array, variable = given.get(key), expected.get(key)
+            if array is None or variable is None or (array.shape, array.dtype) != (variable.shape, variable.dtype):
+                what = "none" if array is None else f"{array.dtype}{list(array.shape)}"
+                need = "none" if variable is None else f"{variable.dtype}{list(variable.shape)}"
+                raise ModelFileError(f"optimizer state {key!r}: the file has {what}, this model and optimizer {need}")
+
+
+def _owners(given: dict[str, np.ndarray], weights: Sequence[Variable]) -> list[Variable]:
+    """The weights that have optimizer state."""
+    return [v for i, v in enumerate(weights) if any(key.startswith(f"optimizer/{i}/") for key in given)]
 
 
 def _slot(variable: Variable, name: str, fill: float, home: tuple[Memory, int]) -> Variable:

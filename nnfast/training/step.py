@@ -57,10 +57,11 @@ class Record:
 class Step:
     """A planned step and its records."""
 
-    def __init__(self, plan: Plan, records: list[Record], rows: int) -> None:
+    def __init__(self, plan: Plan, records: list[Record], signature: Signature) -> None:
         self.plan = plan
         self.records = records
-        self.rows = rows
+        self.signature = signature
+        self.rows = signature.rows
         self.width = records[-1].stop if records else 0
 
 
@@ -112,7 +113,7 @@ def make_step(
         _add_updates(graph, weights, state, optimizer)
     graph = passes.run(graph, forward=False, without=without)
     plan = _planned(graph, Streams(state.counters, training), without)
-    return Step(plan, records, signature.rows)
+    return Step(plan, records, signature)
 
 
 def _planned(graph: Graph, streams: Streams | None, without: Sequence[str]) -> Plan:
