@@ -91,8 +91,7 @@ def read_tensors(path: PathLike) -> tuple[dict[str, NDArray[Any]], dict[str, Any
         if names != set(digests):
             odd = sorted(names ^ set(digests))
             raise ModelFileError(f"{os.fspath(path)}: damaged: tensors missing or added: {', '.join(odd)}")
-        tensors = {name: _checked_tensor(path, name, file.get_tensor(name), digests[name]) for name in digests}
-    return tensors, content["metadata"]
+        return {name: _checked_tensor(path, file, name, digests[name]) for name in digests}, content["metadata"]
 
 
 @contextmanager
@@ -134,7 +133,13 @@ def _checked_content(path: PathLike, header: dict[str, str] | None) -> dict[str,
     return parsed
 
 
-def _checked_tensor(path: PathLike, name: str, array: NDArray[Any], digest: str) -> NDArray[Any]:
+def _checked_tensor(path: PathLike, file: Any, name: str, digest: str) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = file.get_tensor(name)
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:  # dtypes and shapes that NumPy does not have, each with an error of its own
+        raise ModelFileError(f"{os.fspath(path)}: tensor {name!r} cannot be read ({error})") from error
     if _digest(array) != digest:
         raise ModelFileError(f"{os.fspath(path)}: damaged: tensor {name!r} differs from what was written")
     return array
