@@ -33,7 +33,8 @@ class History(Callback):
         return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.epoch, self.history = list(state["epoch"]), dict(state["history"])
+        self.epoch = list(state["epoch"])
+        self.history = {name: list(values) for name, values in state["history"].items()}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch.append(epoch)

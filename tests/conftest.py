@@ -22,6 +22,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--update-golden", action="store_true", help="write tests/golden anew in place of comparing with it"
     )
+    parser.addoption(
+        "--fuzz-seconds", type=float, default=0.0, help="how long to make up model files; 0: a fixed number"
+    )
 
 
 @pytest.fixture(autouse=True)

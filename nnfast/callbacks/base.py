@@ -212,10 +212,19 @@ class CallbackList:
         name, place, arguments = self._hook
         return {"name": name, "place": place, "arguments": list(arguments)}
 
+    @staticmethod
+    def check_saved(states: Sequence[Any], hook: Mapping[str, Any] | None) -> None:
+        """Raise KeyError, TypeError or ValueError where these are not what `state_dict` and `hook_state` give."""
+        for entry in states:
+            if not (isinstance(entry["class_name"], str) and isinstance(entry["state"], dict)):
+                raise TypeError(f"{entry!r} is no state of a callback")
+        if hook is not None:
+            whole = isinstance(hook["place"], int) and isinstance(hook["arguments"], list)
+            if hook["name"] not in _RESUMED_HOOKS or not whole:
+                raise ValueError(f"{hook!r} is no hook of a training")
+
     def end_hook(self, hook: Mapping[str, Any], states: Sequence[Mapping[str, Any]]) -> None:
         """Call a hook that was running when `states` were saved, on the callbacks that had not seen it."""
-        if hook["name"] not in _RESUMED_HOOKS:
-            raise ValueError(f"{hook['name']!r} is no hook of a training")
         done = [callback for place, callback in self._matches(states) if place <= hook["place"]]
         self._call(hook["name"], *hook["arguments"], without=done)
 

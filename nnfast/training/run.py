@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from nnfast import serialization
 from nnfast.callbacks.base import CallbackList
 from nnfast.data import BatchSource
@@ -17,11 +19,17 @@ from nnfast.training.phase import Totals
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Spec
 
-BEFORE, BATCHES, AFTER = (
-    "before",
-    "batches",
-    "after",
-)  # stages of an epoch: on_epoch_begin and on_epoch_end lie between them
+# Stages of an epoch: on_epoch_begin and on_epoch_end lie between them.
+STAGES = BEFORE, BATCHES, AFTER = "before", "batches", "after"
+# What `Run.parts` gives.
+KINDS: dict[str, Any] = {
+    **dict.fromkeys(("first_epoch", "epoch", "rows", "batches"), int),
+    **dict.fromkeys(("settings", "optimizer"), dict),
+    **dict.fromkeys(("callbacks", "streams"), list),
+    **dict.fromkeys(("sums",), np.ndarray),
+    **dict.fromkeys(("stop_training",), bool),
+    **dict.fromkeys(("hook",), dict | None),
+}
 
 
 class Run:
@@ -114,7 +122,10 @@ class Run:
         self.first_epoch, self.epoch, self.stage = parts["first_epoch"], parts["epoch"], parts["stage"]
         self.totals = Totals()
         if parts["batches"]:
-            step = model._compiled.step("train", _signature(parts["signature"]))
+            rows = self.settings["batch_size"] or 1  # what a step records does not depend on it
+            step = model._compiled.step("train", _signature(rows, parts["signature"]))
+            if parts["sums"].shape != (step.width,):
+                raise ModelFileError(f"{len(parts['sums'])} sums of losses and metrics, {step.width} were expected")
             self.totals.take(parts["rows"], parts["batches"], parts["sums"], step)
         self._seen = self.totals.batches
         self._first_iteration = self.state.iteration - self.totals.batches
@@ -133,6 +144,13 @@ class Run:
 
     def check(self, parts: Mapping[str, Any], model: Any) -> None:
         """Raise ModelFileError where this fit cannot go on from there with the same bits."""
+        for name, kind in KINDS.items():
+            value = parts.get(name)
+            if not isinstance(value, kind) or (kind is int and value < 0):
+                raise ModelFileError(f"the fit in it has {name}={value!r}, expected {getattr(kind, '__name__', kind)}")
+        if parts["stage"] not in STAGES:
+            raise ModelFileError(f"the fit in it has stage={parts['stage']!r}, expected one of {STAGES}")
+        CallbackList.check_saved(parts["callbacks"], parts["hook"])
         for name, value in self.settings.items():
             before = parts["settings"].get(name)
             if value != before:
@@ -140,6 +158,9 @@ class Run:
                     f"was written by a fit with {name}={before!r}, this one has {value!r}: give the same, or load_model(path) and "
                     "begin another fit"
                 )
+        rows, size = self.settings["rows"], self.settings["batch_size"]
+        if rows is not None and parts["batches"] > -(-rows // size):
+            raise ModelFileError(f"the fit in it has batches={parts['batches']}, more than an epoch of {rows} rows")
         if _without_rate(serialization.serialize(model.optimizer)) != _without_rate(parts["optimizer"]):
             raise ModelFileError(
                 f"was written by a fit with the optimizer {parts['optimizer']!r}, this model has {model.optimizer!r}: "
@@ -185,11 +206,11 @@ def _without_rate(config: Any) -> Any:
 
 def _as_json(signature: Signature) -> dict[str, Any]:
     specs = {"inputs": signature.inputs, "targets": signature.targets, "weights": signature.weights}
-    return {"rows": signature.rows} | {kind: [[list(s), dtype] for s, dtype in given] for kind, given in specs.items()}
+    return {kind: [[list(shape), dtype] for shape, dtype in given] for kind, given in specs.items()}
 
 
-def _signature(parts: Mapping[str, Any]) -> Signature:
+def _signature(rows: int, parts: Mapping[str, Any]) -> Signature:
     def specs(kind: str) -> tuple[Spec, ...]:
         return tuple((tuple(shape), dtype) for shape, dtype in parts[kind])
 
-    return Signature(parts["rows"], specs("inputs"), specs("targets"), specs("weights"))
+    return Signature(rows, specs("inputs"), specs("targets"), specs("weights"))
