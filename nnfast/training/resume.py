@@ -18,7 +18,7 @@ import numpy as np
 from nnfast.callbacks.base import CallbackList
 from nnfast.data import BatchSource
 from nnfast.errors import ModelFileError
-from nnfast.training.run import AFTER, BEFORE, Run
+from nnfast.training.run import AFTER, BATCHES, Run
 
 ARRAY = "__array__"  # the key of the name of an array
 
@@ -57,7 +57,7 @@ class Checkpoint:
         from nnfast.saving import load_training, named
 
         parts = self.parts
-        if parts["stage"] != BEFORE:
+        if parts["stage"] == BATCHES or parts["hook"] is not None:
             run.callbacks.on_epoch_begin(parts["epoch"])
         load_training(model, self.tensors, self.path)
         with named(self.path):

@@ -192,8 +192,14 @@ class PastRun:
 def settings_of(source: Any, batch_size: int, steps: int | None, shuffle: bool) -> dict[str, Any]:
     """The arguments of fit that a fit which goes on must share with the one that was stopped."""
     if isinstance(source, BatchSource):  # which has sizes and an order of its own
-        return {"rows": None, "batch_size": None, "steps_per_epoch": steps, "shuffle": None}
-    return {"rows": source.rows, "batch_size": batch_size, "steps_per_epoch": steps, "shuffle": bool(shuffle)}
+        return {"rows": None, "batch_size": None, "steps_per_epoch": steps, "shuffle": None, "arrays": None}
+    return {
+        "rows": source.rows,
+        "batch_size": batch_size,
+        "steps_per_epoch": steps,
+        "shuffle": bool(shuffle),
+        "arrays": [[str(array.dtype), *array.shape[1:]] for array in source.arrays],
+    }
 
 
 def _without_rate(config: Any) -> Any:
