@@ -118,6 +118,34 @@ def test_a_longer_training(tmp_path):
     assert resumable.model().fit(resumable.X, resumable.Y, **options).epoch == [0, 1]
 
 
+COUNTING = {
+    "stopping": lambda folder: callbacks.EarlyStopping("loss", min_delta=10.0, patience=2),
+    "plateau": lambda folder: callbacks.ReduceLROnPlateau("loss", 0.5, min_delta=10.0, patience=2, cooldown=3),
+    "best": lambda folder: callbacks.ModelCheckpoint(folder / "{epoch}.nnf", "loss", mode="max", save_best_only=True),
+}
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_what_callbacks_count(name, tmp_path):
+    """Nothing is ever better than at first, so that these count on and on: where they stand decides what follows."""
+
+    def fit(folder, *more, **options):
+        model, counting = resumable.model(), COUNTING[name](folder)
+        history = model.fit(
+            resumable.X, resumable.Y, callbacks=[counting, *more], **{**resumable.OPTIONS, "epochs": 6, **options}
+        )
+        seen = [counting] if name != "best" else []
+        return resumable.receipt(model, history, *seen)
+
+    folders = [tmp_path / part for part in ("files", "through", "again")]
+    files = callbacks.ModelCheckpoint(folders[0] / "at-{epoch}-{batch}.nnf", save_freq=5)
+    wanted = fit(folders[1], files)
+    for file in files.written:
+        assert fit(folders[2], resume_from=file) == wanted, file
+    written = [[path.name for path in folder.glob("*")] for folder in folders[1:]]
+    assert written == ([["1.nnf"]] * 2 if name == "best" else [[], []])
+
+
 # data that come in batches
 PARTS = [(resumable.X[i : i + 10], resumable.Y[i : i + 10]) for i in range(0, 100, 10)]
 
