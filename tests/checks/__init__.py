@@ -5,6 +5,6 @@ gradients.py gradient rules against central differences
 products.py  the three matrix products through the executor, on memory of one's own
 guarded.py   arrays between sentinels, or between pages that nobody may touch
 models.py    the models that passes, plans and bits are tested on, and their graphs
-resumable.py  a training with everything that has a state, to be stopped and resumed
+random_layers.py, resumable.py, model_files.py, saving_loop.py  layers, trainings, files and a process for the tests of state
 plans.py     memory plans and barriers, by simulation
 """

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from checks.random_layers import MIXING, RANDOM
 
 import nnfast
 from nnfast import errors, layers, ops, serialization
@@ -353,6 +354,7 @@ LAYERS = {
     "OpLayer": (lambda: layers.Identity(), (4,)),
     "Sequential": (lambda: nnfast.Sequential([layers.Dense(3)]), (4,)),
     "Model": (functional, (4,)),
+    **RANDOM,
 }
 MERGING = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
 IN_FRONT = ["CutMix", "MixUp"]  # of a model, on images and labels
@@ -365,6 +367,7 @@ def test_every_layer_is_here():
         if serialization.lookup("layer", name).__module__.startswith("nnfast.")
     }
     assert known - {*MERGING, *IN_FRONT} == set(LAYERS)
+    assert known - set(MERGING) - MIXING == set(LAYERS)
 
 
 def check_round_trip(model, x, tmp_path):
