@@ -104,8 +104,9 @@ class Phase:
         while done < whole:
             count = min(size, whole - done, MOST_BATCHES, most() if most is not None else MOST_BATCHES)
             begin = time.perf_counter()
-            yield self._batches(source.arrays, order, done * batch_size, batch_size, count)
+            self._batches(source.arrays, order, done * batch_size, batch_size, count)
             seconds = time.perf_counter() - begin
+            yield count
             done += count
             size = max(1, min(MOST_BATCHES, 4 * size, int(count * RUN_SECONDS / max(seconds, 1e-9))))
         if rest and done == whole:
