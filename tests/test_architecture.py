@@ -18,6 +18,8 @@ ORDER = """
     benchmark
     __init__
     model sequential structure gradient saving summary training augmentation receipt
+    model sequential structure gradient saving summary training augmentation
+    model sequential structure gradient freezing saving summary training
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels precision

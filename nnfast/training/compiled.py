@@ -187,11 +187,15 @@ class PredictPlans:
         with self.lock:
             found = self.plans.get(key)
             if found is None or not found.valid:
-                found = self.plans[key] = predict_step(self.model, signature)
+                found = self.plans[key] = self.make(signature)
                 if len(self.plans) > self.MOST:
                     self.plans.popitem(last=False)
             self.plans.move_to_end(key)
             return found
+
+    def make(self, signature: Signature) -> Any:
+        """A new plan for a batch of these shapes."""
+        return predict_step(self.model, signature)
 
     def quick(self, x: Any) -> list[np.ndarray] | None:
         """Outputs for an array like an earlier one; None where it takes the long way, or several batches."""

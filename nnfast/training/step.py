@@ -73,13 +73,18 @@ def _call(model: Any, xs: list[Value]) -> list[Value]:
     return list(flat(model(model.pack_inputs(xs))))
 
 
-def predict_step(model: Any, signature: Signature, without: Sequence[str] = ()) -> Plan:
-    """The plan of a prediction."""
+def predict_graph(model: Any, signature: Signature) -> Graph:
+    """A prediction as traced, before any pass."""
     graph = Graph()
     with tracing(graph, training=False):
         graph.outputs = _call(model, _inputs(graph, signature.inputs, signature.rows, model.input_names))
-    graph = passes.run(passes.run(graph, forward=True, without=without), forward=False, without=without)
-    return _planned(graph, None, without)
+    return graph
+
+
+def predict_step(model: Any, signature: Signature, without: Sequence[str] = ()) -> Plan:
+    """The plan of a prediction."""
+    graph = passes.run(predict_graph(model, signature), forward=True, without=without)
+    return planned(passes.run(graph, forward=False, without=without), None, without)
 
 
 def make_step(
@@ -114,9 +119,12 @@ def make_step(
     graph = passes.run(graph, forward=False, without=without)
     plan = _planned(graph, Streams(state.counters, training), without)
     return Step(plan, records, signature)
+    plan = planned(graph, Streams(state.counters, training), without)
+    return Step(plan, records, signature.rows)
 
 
-def _planned(graph: Graph, streams: Streams | None, without: Sequence[str]) -> Plan:
+def planned(graph: Graph, streams: Streams | None = None, without: Sequence[str] = ()) -> Plan:
+    """The plan of a graph after its passes."""
     if __debug__:
         check(graph)
     plan = build(graph, threads=get_num_threads(), streams=streams, without=without)

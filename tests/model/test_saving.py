@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 from checks.random_layers import MIXING, RANDOM
+from checks.spatial_layers import SPATIAL
 
 import nnfast
 from nnfast import errors, layers, ops, serialization
@@ -355,6 +356,7 @@ LAYERS = {
     "Sequential": (lambda: nnfast.Sequential([layers.Dense(3)]), (4,)),
     "Model": (functional, (4,)),
     **RANDOM,
+    **SPATIAL,
 }
 MERGING = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
 IN_FRONT = ["CutMix", "MixUp"]  # of a model, on images and labels
