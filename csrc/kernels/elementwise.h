@@ -6,7 +6,9 @@
  *   program: operations on slots: the buffers, then the temporaries; -1 is none
  *
  * The dims are merged where all buffers allow it. Work proceeds in blocks of NNF_BLOCK elements, each operation once
- * per block; a block of an input that is not contiguous is first copied to the stack. Threads divide the blocks. */
+ * per block; a block of an input that is not contiguous is first copied to the stack. Inputs that repeat with each row,
+ * such as a bias, are copied once, some rows of them: (x - mean) scale + shift of 1568 x 64 took 77 us row by row.
+ * Threads divide the blocks. */
 #ifndef NNF_KERNELS_ELEMENTWISE_H
 #define NNF_KERNELS_ELEMENTWISE_H
 
@@ -122,6 +124,17 @@ static void elementwise_next_row(const elementwise_shape *s, elementwise_place *
     }
 }
 
+/* The elements from a multiple of this number on up to the next are rows in all of which the inputs that are not
+ * contiguous are the same. */
+static int64_t elementwise_slab(const elementwise_shape *s, const int *strided) {
+    int64_t slab = s->dims[s->rank - 1];
+    for (int d = s->rank - 2; d >= 0; slab *= s->dims[d--])
+        for (int b = 0; b < s->buffers; b++)
+            if (strided[b] && s->strides[b][d] != 0)
+                return slab;
+    return slab;
+}
+
 static void k_elementwise(const nnf_step *step, int thread, int threads) {
     const elementwise_shape s = elementwise_merge(step->size);
     const int64_t inner = s.dims[s.rank - 1];
@@ -132,17 +145,19 @@ static void k_elementwise(const nnf_step *step, int thread, int threads) {
     if (range.begin >= range.end)
         return;
 
-    _Alignas(64) real gathered[NNF_MAX_BUFFERS][NNF_BLOCK];
+    _Alignas(64) real gathered[NNF_MAX_BUFFERS][2 * NNF_BLOCK];
     _Alignas(64) real temporary[NNF_MAX_TEMPORARIES][NNF_BLOCK];
     real *slot[NNF_MAX_BUFFERS + NNF_MAX_TEMPORARIES];
     enum { CONTIGUOUS, SCALAR, STRIDED } kind[NNF_MAX_BUFFERS];
-    int strided = 0, scalars = 0;
+    int strided = 0, scalars = 0, is_strided[NNF_MAX_BUFFERS];
     for (int b = 0; b < s.buffers; b++) {
-        int zeros = 1;
-        for (int d = 0; d < s.rank; d++)
+        int zeros = 1, as_output = 1;
+        for (int d = 0; d < s.rank; d++) {
             zeros &= s.strides[b][d] == 0;
-        kind[b] = b < s.outputs || (s.rank == 1 && s.strides[b][0] == 1) ? CONTIGUOUS : zeros ? SCALAR : STRIDED;
-        strided += kind[b] == STRIDED;
+            as_output &= s.strides[b][d] == s.strides[0][d];
+        }
+        kind[b] = as_output ? CONTIGUOUS : zeros ? SCALAR : STRIDED;
+        strided += is_strided[b] = kind[b] == STRIDED;
         scalars += kind[b] == SCALAR;
         slot[b] = gathered[b];
         if (kind[b] == SCALAR)
@@ -154,18 +169,33 @@ static void k_elementwise(const nnf_step *step, int thread, int threads) {
     /* A single operation on contiguous operands needs no blocks. Long rows are worked on row by row, so that an operand
      * that is contiguous in a row is used where it lies; short rows are gathered several to a block. */
     const int64_t block = strided || scalars || step->operations > 1 || step->size[3] ? NNF_BLOCK : count;
-    const int by_rows = strided && inner >= NNF_BLOCK / 4;
+    const int64_t slab = strided ? elementwise_slab(&s, is_strided) : 0;
+    const int repeated = inner <= NNF_BLOCK && slab >= 2 * inner && slab >= NNF_BLOCK;
+    const int by_rows = strided && !repeated && inner >= NNF_BLOCK / 4;
+    int64_t slab_begin = 0, slab_end = 0;
     elementwise_place place = elementwise_seek(&s, range.begin);
     for (int64_t i = range.begin; i < range.end;) {
         const int64_t column = place.index[s.rank - 1];
         int64_t n = range.end - i < block ? range.end - i : block;
         if (by_rows && inner - column < n)
             n = inner - column;
+        if (repeated && i >= slab_end) {
+            slab_begin = i - i % slab;
+            slab_end = slab_begin + slab;
+            for (int b = 0; b < s.buffers; b++)
+                if (kind[b] == STRIDED)
+                    elementwise_gather(gathered[b], (const real *)step->buffer[b], &s, s.strides[b], slab_begin,
+                                       slab < NNF_BLOCK + inner ? slab : NNF_BLOCK + inner);
+        }
+        if (repeated && slab_end - i < n)
+            n = slab_end - i;
         for (int b = 0; b < s.buffers; b++) {
             const real *x = (const real *)step->buffer[b];
             const int64_t stride = s.strides[b][s.rank - 1];
             if (kind[b] == CONTIGUOUS)
                 slot[b] = (real *)step->buffer[b] + i;
+            else if (kind[b] == STRIDED && repeated)
+                slot[b] = gathered[b] + (i - slab_begin) % inner;
             else if (kind[b] == STRIDED && by_rows && stride == 1)
                 slot[b] = (real *)step->buffer[b] + place.offset[b] + column;
             else if (kind[b] == STRIDED && by_rows)

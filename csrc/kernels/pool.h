@@ -161,6 +161,20 @@ static void pool_give(real *dx, const real *dy, const real *x, pool_box box, con
         pool_give_columns(dx, dy, x, box, extent, n, columns, 0);
 }
 
+/* dx of a window that holds its elements alone. */
+#define NNF_POOL_FILL(count, LOAD, STORE)                                                                              \
+    {                                                                                                                  \
+        vec part[count];                                                                                               \
+        NNF_EACH(count) part[v] = v_mul(LOAD(dy + c + v * LANES), v_set(share));                                       \
+        NNF_BOX((void)k; NNF_EACH(count) STORE(dx + at + v * LANES, part[v]);)                                         \
+    }
+
+static void pool_fill(real *dx, const real *dy, pool_box box, const int64_t *extent, int64_t n) {
+    const int64_t count = (box.end[0] - box.begin[0]) * (box.end[1] - box.begin[1]) * (box.end[2] - box.begin[2]);
+    const real share = 1 / (real)count;
+    NNF_BY_COLUMNS(n, NNF_POOL_FILL)
+}
+
 /* Does each element belong to exactly one window? */
 static int pool_tiles(const pool_shape *s) {
     for (int a = 0; a < 3; a++) {
@@ -194,9 +208,28 @@ NNF_INLINE int64_t pool_pixels(const int64_t *extent) { return extent[0] * exten
 
 NNF_POOL_KERNEL(max_pool, out, in, window, pool_max(y, x, box, s.in, n))
 NNF_POOL_KERNEL(average_pool, out, in, window, pool_average(y, x, box, s.in, n))
-NNF_POOL_KERNEL(average_pool_gradient, in, out, holder, pool_spread(y, x, box, s.out, s.window, n))
 NNF_POOL_KERNEL(max_pool_pick, out, in, window,
                 pool_pick(y, x, (const real *)step->buffer[2] + image * image_size, box, s.in, n))
+
+/* Window by window where these tile x: 20 GB/s in place of 12 (56 x 56 x 64, 2 x 2). */
+static void k_average_pool_gradient(const nnf_step *step, int thread, int threads) {
+    const pool_shape s = pool_shape_of(step);
+    const int tiled = pool_tiles(&s);
+    const int64_t n = s.channels, pixels = pool_pixels(s.in), windows = pool_pixels(s.out);
+    const nnf_range range = split_range(step, s.batch * (tiled ? windows : pixels), 1, thread, threads);
+    real *dx = (real *)step->buffer[0];
+    const real *dy = (const real *)step->buffer[1];
+    for (int64_t i = range.begin; i < range.end; i++) {
+        int64_t image;
+        if (tiled) {
+            const pool_box box = pool_box_of(s.window, s.out, i, &image);
+            pool_fill(dx + image * pixels * n, dy + i * n, box, s.in, n);
+        } else {
+            const pool_box box = pool_box_of(s.holder, s.in, i, &image);
+            pool_spread(dx + i * n, dy + image * windows * n, box, s.out, s.window, n);
+        }
+    }
+}
 
 static void k_max_pool_gradient(const nnf_step *step, int thread, int threads) {
     const pool_shape s = pool_shape_of(step);
