@@ -20,6 +20,7 @@ ORDER = """
     model sequential structure gradient saving summary training augmentation receipt
     model sequential structure gradient saving summary training augmentation
     model sequential structure gradient freezing saving summary training
+    model sequential structure gradient saving summary training augmentation freezing
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels precision

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from checks.spatial_layers import SPATIAL_CONFIGURED
 
 import nnfast.random
 from nnfast import layers, ops, reference, regularizers, serialization
@@ -360,6 +361,7 @@ CONFIGURED = [
     layers.GaussianDropout(0.3, 4),
     layers.StochasticDepth(0.3, 4),
     layers.Masking(-1.0),
+    *SPATIAL_CONFIGURED,
 ]
 
 

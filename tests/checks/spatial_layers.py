@@ -1,4 +1,5 @@
-"""Layers of images, sound and normalisation, for the tests of model files: how to make one, and a row of four numbers as its input."""
+"""Layers of images, sound and normalisation, for the tests of model files (how to make one, and the shape of
+a row of four numbers) and of configurations (arguments that are not the defaults)."""
 
 from nnfast import layers
 
@@ -44,3 +45,47 @@ SPATIAL = {
     "GaussianDropout": (lambda: layers.GaussianDropout(0.3), (4,)),
     "StochasticDepth": (lambda: layers.StochasticDepth(0.3, seed=3), (4,)),
 }
+
+SPATIAL_CONFIGURED = [
+    layers.BatchNormalization(1, 0.9, 1e-4, False, False, "ones", "zeros", "ones", "zeros", "l1", "l2"),
+    layers.LayerNormalization([1, 2], 1e-4, False, False, "ones", "zeros", "l1", "l2"),
+    layers.GroupNormalization(4, 1, 1e-4, False, False, "ones", "zeros", "l1", "l2"),
+    layers.InstanceNormalization(1, 1e-4, False, False, "ones", "zeros", "l1", "l2"),
+    layers.RMSNormalization([1, 2], 1e-4),
+    layers.UnitNormalization([1, 2]),
+    layers.SpectralNormalization(layers.Dense(4), 2),
+    layers.MaxPooling1D(3, 3, "same", "channels_first"),
+    layers.GlobalMaxPooling1D("channels_first", True),
+    layers.AdaptiveMaxPooling1D(3, "channels_first"),
+    layers.AveragePooling1D(3, 3, "same", "channels_first"),
+    layers.GlobalAveragePooling1D("channels_first", True),
+    layers.AdaptiveAveragePooling1D(3, "channels_first"),
+    layers.ZeroPadding1D((1, 2), "channels_first"),
+    layers.Cropping1D((1, 2), "channels_first"),
+    layers.UpSampling1D(3, "channels_first", "bilinear"),
+    layers.SpatialDropout1D(0.3, seed=4),
+    layers.MaxPooling2D((3, 2), (3, 2), "same", "channels_first"),
+    layers.GlobalMaxPooling2D("channels_first", True),
+    layers.AdaptiveMaxPooling2D((3, 2), "channels_first"),
+    layers.AveragePooling2D((3, 2), (3, 2), "same", "channels_first"),
+    layers.GlobalAveragePooling2D("channels_first", True),
+    layers.AdaptiveAveragePooling2D((3, 2), "channels_first"),
+    layers.ZeroPadding2D(((1, 2), (0, 3)), "channels_first"),
+    layers.Cropping2D(((1, 2), (0, 3)), "channels_first"),
+    layers.UpSampling2D((3, 2), "channels_first", "bilinear"),
+    layers.SpatialDropout2D(0.3, "channels_first", seed=4),
+    layers.MaxPooling3D((3, 2, 1), (3, 2, 1), "same", "channels_first"),
+    layers.GlobalMaxPooling3D("channels_first", True),
+    layers.AveragePooling3D((3, 2, 1), (3, 2, 1), "same", "channels_first"),
+    layers.GlobalAveragePooling3D("channels_first", True),
+    layers.ZeroPadding3D(((1, 2), (0, 3), (1, 1)), "channels_first"),
+    layers.Cropping3D(((1, 2), (0, 3), (1, 1)), "channels_first"),
+    layers.UpSampling3D((3, 2, 1), "channels_first", "bilinear"),
+    layers.SpatialDropout3D(0.3, "channels_first", seed=4),
+    layers.MaxPooling2D(3, padding=((1, 0), (1, 1))),
+    layers.Resizing(3, 4, "area", True, False, "constant", 1.0, True, "channels_first"),
+    layers.PixelShuffle(2, "channels_first"),
+    layers.AlphaDropout(0.3, (None, 1), 4),
+    layers.GaussianDropout(0.3, 4),
+    layers.StochasticDepth(0.3, 4),
+]
