@@ -121,9 +121,9 @@ class Model(Structure):
 
         Returns the History. validate: "raise" or "warn" looks for NaN and infinities in the arrays first and names the row. Ctrl-C stops
         within a second and leaves the weights of the last finished step. receipt: a file for `nnfast verify`, which trains again and compares
-        the weights after each epoch; it holds hashes of the data, and the model as it is now.
-        within a second and leaves the weights of the last finished step. resume_from: go on, with the same data and arguments, where a fit
-        stood when it wrote this file, or the newest of a ModelCheckpoint's filepath; the model is made and compiled as before, or loaded.
+        the weights after each epoch; it holds hashes of the data, and the model as it is now. resume_from: go on, with the same data and
+        arguments, where a fit stood when it wrote this file, or the newest of a ModelCheckpoint's filepath; the model is made and compiled
+        as before, or loaded.
         """
         options = {k: v for k, v in locals().items() if k not in ("self", "x", "y", "sample_weight")}
         need_compiled(self._compiled, "fit")

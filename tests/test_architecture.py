@@ -17,10 +17,7 @@ ORDER = """
     cli __main__
     benchmark
     __init__
-    model sequential structure gradient saving summary training augmentation receipt
-    model sequential structure gradient saving summary training augmentation
-    model sequential structure gradient freezing saving summary training
-    model sequential structure gradient saving summary training augmentation freezing
+    model sequential structure gradient saving summary training augmentation freezing receipt
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels precision

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from checks.spatial_layers import SPATIAL_CONFIGURED
 
 import nnfast.random
 from nnfast import layers, ops, reference, regularizers, serialization
@@ -258,7 +257,7 @@ def test_merging_refuses_what_does_not_fit() -> None:
     np.testing.assert_array_equal(layers.Concatenate(axis=1)([IMAGES, IMAGES[:, :1]]).shape, (2, 4, 4, 5))
 
 
-# Lambda, configurations
+# Lambda
 
 
 def doubled(x, factor=2.0):
@@ -277,111 +276,6 @@ def test_lambda() -> None:
         layers.Lambda(lambda x: x).get_config()
     with pytest.raises(TypeError, match="function over nnfast.ops"):
         layers.Lambda(3)
-
-
-CONFIGURED = [
-    layers.Dense(
-        3, "relu", False, "he_normal", kernel_regularizer="l2", activity_regularizer="l1", name="d", trainable=False
-    ),
-    layers.Dense(3, dtype="float64"),
-    layers.Activation("softmax"),
-    layers.ReLU(6.0, 0.1, 0.2),
-    layers.LeakyReLU(0.1),
-    layers.PReLU("ones", "l2", [1]),
-    layers.ELU(0.5),
-    layers.Softmax(1),
-    layers.Dropout(0.3, (None, 1), 4),
-    layers.GaussianNoise(0.3, 4),
-    layers.ActivityRegularization(0.1, 0.2),
-    layers.Flatten(),
-    layers.Reshape((2, -1)),
-    layers.Permute((2, 1)),
-    layers.Identity(),
-    layers.Add(),
-    layers.Subtract(),
-    layers.Multiply(),
-    layers.Average(),
-    layers.Maximum(),
-    layers.Minimum(),
-    layers.Concatenate(1),
-    layers.Rescaling([0.5, 2.0], 1.0),
-    layers.Normalization(None, 1.0, np.float32(2.0), True),
-    layers.CenterCrop(2, 3),
-    layers.RandomFlip("vertical", 3),
-    layers.RandomCrop(2, 3, 4, 1),
-    layers.RandomTranslation((-0.1, 0.2), 0.3, "wrap", "nearest", 3, 0.5),
-    layers.RandomRotation(0.1, "constant", "nearest", 3, 0.5),
-    layers.RandomZoom((-0.1, 0.2), 0.3, "wrap", "nearest", 3, 0.5),
-    layers.RandomBrightness((-0.1, 0.2), (0, 1), 3),
-    layers.RandomContrast(0.2, (0, 1), 3),
-    layers.RandomErasing(0.5, (0.1, 0.2), 3.0, (0, 1), 3),
-    layers.RandomTimeShift(0.2, "wrap", 3),
-    layers.SpecAugment(1, 0.2, 3, 0.4, 0.5, 6),
-    layers.MixUp(0.3, 4),
-    layers.CutMix(0.3, 4),
-    layers.BatchNormalization(1, 0.9, 1e-4, False, False, "ones", "zeros", "ones", "zeros", "l1", "l2"),
-    layers.LayerNormalization([1, 2], 1e-4, False, False, "ones", "zeros", "l1", "l2"),
-    layers.GroupNormalization(4, 1, 1e-4, False, False, "ones", "zeros", "l1", "l2"),
-    layers.InstanceNormalization(1, 1e-4, False, False, "ones", "zeros", "l1", "l2"),
-    layers.RMSNormalization([1, 2], 1e-4),
-    layers.UnitNormalization([1, 2]),
-    layers.SpectralNormalization(layers.Dense(4), 2),
-    layers.MaxPooling1D(3, 3, "same", "channels_first"),
-    layers.GlobalMaxPooling1D("channels_first", True),
-    layers.AdaptiveMaxPooling1D(3, "channels_first"),
-    layers.AveragePooling1D(3, 3, "same", "channels_first"),
-    layers.GlobalAveragePooling1D("channels_first", True),
-    layers.AdaptiveAveragePooling1D(3, "channels_first"),
-    layers.ZeroPadding1D((1, 2), "channels_first"),
-    layers.Cropping1D((1, 2), "channels_first"),
-    layers.UpSampling1D(3, "channels_first", "bilinear"),
-    layers.SpatialDropout1D(0.3, seed=4),
-    layers.MaxPooling2D((3, 2), (3, 2), "same", "channels_first"),
-    layers.GlobalMaxPooling2D("channels_first", True),
-    layers.AdaptiveMaxPooling2D((3, 2), "channels_first"),
-    layers.AveragePooling2D((3, 2), (3, 2), "same", "channels_first"),
-    layers.GlobalAveragePooling2D("channels_first", True),
-    layers.AdaptiveAveragePooling2D((3, 2), "channels_first"),
-    layers.ZeroPadding2D(((1, 2), (0, 3)), "channels_first"),
-    layers.Cropping2D(((1, 2), (0, 3)), "channels_first"),
-    layers.UpSampling2D((3, 2), "channels_first", "bilinear"),
-    layers.SpatialDropout2D(0.3, "channels_first", seed=4),
-    layers.MaxPooling3D((3, 2, 1), (3, 2, 1), "same", "channels_first"),
-    layers.GlobalMaxPooling3D("channels_first", True),
-    layers.AveragePooling3D((3, 2, 1), (3, 2, 1), "same", "channels_first"),
-    layers.GlobalAveragePooling3D("channels_first", True),
-    layers.ZeroPadding3D(((1, 2), (0, 3), (1, 1)), "channels_first"),
-    layers.Cropping3D(((1, 2), (0, 3), (1, 1)), "channels_first"),
-    layers.UpSampling3D((3, 2, 1), "channels_first", "bilinear"),
-    layers.SpatialDropout3D(0.3, "channels_first", seed=4),
-    layers.MaxPooling2D(3, padding=((1, 0), (1, 1))),
-    layers.Resizing(3, 4, "area", True, False, "constant", 1.0, True, "channels_first"),
-    layers.PixelShuffle(2, "channels_first"),
-    layers.AlphaDropout(0.3, (None, 1), 4),
-    layers.GaussianDropout(0.3, 4),
-    layers.StochasticDepth(0.3, 4),
-    layers.Masking(-1.0),
-    *SPATIAL_CONFIGURED,
-]
-
-
-@pytest.mark.parametrize("layer", CONFIGURED, ids=lambda layer: layer.name)
-def test_configuration_gives_the_same_layer_again(layer) -> None:
-    import json
-
-    data = serialization.serialize(layer)
-    again = serialization.deserialize("layer", json.loads(json.dumps(data)))
-    assert type(again) is type(layer)
-    assert serialization.serialize(again) == data
-    assert again.name == layer.name
-
-
-def test_every_layer_is_registered_and_configured() -> None:
-    abstract = {"Layer", "Lambda"}
-    exported = {name for name in layers.__all__ if name[0].isupper()} - abstract
-    assert exported == {type(layer).__name__ for layer in CONFIGURED} - {"Input"} | (exported & {"Input"})
-    for name in exported - {"Input"}:
-        assert serialization.lookup("layer", name) is getattr(layers, name)
 
 
 # Own layers

@@ -117,10 +117,8 @@ def make_step(
     if training:
         _add_updates(graph, weights, state, optimizer)
     graph = passes.run(graph, forward=False, without=without)
-    plan = _planned(graph, Streams(state.counters, training), without)
-    return Step(plan, records, signature)
     plan = planned(graph, Streams(state.counters, training), without)
-    return Step(plan, records, signature.rows)
+    return Step(plan, records, signature)
 
 
 def planned(graph: Graph, streams: Streams | None = None, without: Sequence[str] = ()) -> Plan:

@@ -5,8 +5,6 @@ import os
 
 import numpy as np
 import pytest
-from checks.random_layers import MIXING, RANDOM
-from checks.spatial_layers import SPATIAL
 
 import nnfast
 from nnfast import errors, layers, ops, serialization
@@ -280,125 +278,6 @@ def test_subclasses_with_arguments(tmp_path):
     model.save(tmp_path / "model.nnf")
     loaded = nnfast.load_model(tmp_path / "model.nnf", custom_objects={"KnowsWidth": KnowsWidth})
     np.testing.assert_array_equal(loaded.predict(X), expected)
-
-
-# every class of the registry
-LAYERS = {
-    "Dense": (lambda: layers.Dense(3, "relu", kernel_regularizer="l2", activity_regularizer="l1"), (4,)),
-    "Activation": (lambda: layers.Activation("gelu"), (4,)),
-    "ReLU": (lambda: layers.ReLU(max_value=1.0, negative_slope=0.1), (4,)),
-    "LeakyReLU": (lambda: layers.LeakyReLU(0.2), (4,)),
-    "PReLU": (lambda: layers.PReLU("ones"), (4,)),
-    "ELU": (lambda: layers.ELU(0.5), (4,)),
-    "Softmax": (lambda: layers.Softmax(), (4,)),
-    "Dropout": (lambda: layers.Dropout(0.3, noise_shape=(None, 1)), (4,)),
-    "GaussianNoise": (lambda: layers.GaussianNoise(0.2), (4,)),
-    "ActivityRegularization": (lambda: layers.ActivityRegularization(l2=0.1), (4,)),
-    "Flatten": (lambda: layers.Flatten(), (2, 2)),
-    "Reshape": (lambda: layers.Reshape((2, -1)), (4,)),
-    "Permute": (lambda: layers.Permute((2, 1)), (2, 2)),
-    "Identity": (lambda: layers.Identity(), (4,)),
-    "Normalization": (lambda: layers.Normalization(mean=[1.0, 2, 3, 4], variance=[1.0, 4, 9, 16]), (4,)),
-    "Rescaling": (lambda: layers.Rescaling(0.5, [1.0, 2, 3, 4]), (4,)),
-    "BatchNormalization": (lambda: layers.BatchNormalization(momentum=0.9, gamma_regularizer="l2"), (4,)),
-    "LayerNormalization": (lambda: layers.LayerNormalization(axis=[1, 2], center=False), (2, 2)),
-    "GroupNormalization": (lambda: layers.GroupNormalization(2), (4,)),
-    "InstanceNormalization": (lambda: layers.InstanceNormalization(), (2, 2)),
-    "RMSNormalization": (lambda: layers.RMSNormalization(), (4,)),
-    "UnitNormalization": (lambda: layers.UnitNormalization(), (4,)),
-    "SpectralNormalization": (lambda: layers.SpectralNormalization(layers.Dense(4), power_iterations=2), (4,)),
-    "MaxPooling1D": (lambda: layers.MaxPooling1D(2, 1, "same"), (2, 2)),
-    "AveragePooling1D": (lambda: layers.AveragePooling1D(2, 1, 1), (2, 2)),
-    "GlobalMaxPooling1D": (lambda: layers.GlobalMaxPooling1D(keepdims=True), (2, 2)),
-    "GlobalAveragePooling1D": (lambda: layers.GlobalAveragePooling1D(), (2, 2)),
-    "AdaptiveMaxPooling1D": (lambda: layers.AdaptiveMaxPooling1D(2), (2, 2)),
-    "AdaptiveAveragePooling1D": (lambda: layers.AdaptiveAveragePooling1D(1), (2, 2)),
-    "ZeroPadding1D": (lambda: layers.ZeroPadding1D(2), (2, 2)),
-    "Cropping1D": (lambda: layers.Cropping1D((1, 0)), (2, 2)),
-    "UpSampling1D": (lambda: layers.UpSampling1D(2), (2, 2)),
-    "SpatialDropout1D": (lambda: layers.SpatialDropout1D(0.3), (2, 2)),
-    "MaxPooling2D": (lambda: layers.MaxPooling2D(2, 1, "same"), (2, 2, 1)),
-    "AveragePooling2D": (lambda: layers.AveragePooling2D(2, 1, 1), (2, 2, 1)),
-    "GlobalMaxPooling2D": (lambda: layers.GlobalMaxPooling2D(keepdims=True), (2, 2, 1)),
-    "GlobalAveragePooling2D": (lambda: layers.GlobalAveragePooling2D(), (2, 2, 1)),
-    "AdaptiveMaxPooling2D": (lambda: layers.AdaptiveMaxPooling2D(2), (2, 2, 1)),
-    "AdaptiveAveragePooling2D": (lambda: layers.AdaptiveAveragePooling2D(1), (2, 2, 1)),
-    "ZeroPadding2D": (lambda: layers.ZeroPadding2D(2), (2, 2, 1)),
-    "Cropping2D": (lambda: layers.Cropping2D(((0, 0), (1, 0))), (2, 2, 1)),
-    "UpSampling2D": (lambda: layers.UpSampling2D(2), (2, 2, 1)),
-    "SpatialDropout2D": (lambda: layers.SpatialDropout2D(0.3), (2, 2, 1)),
-    "MaxPooling3D": (lambda: layers.MaxPooling3D(2, 1, "same"), (1, 2, 2, 1)),
-    "AveragePooling3D": (lambda: layers.AveragePooling3D(2, 1, 1), (1, 2, 2, 1)),
-    "GlobalMaxPooling3D": (lambda: layers.GlobalMaxPooling3D(keepdims=True), (1, 2, 2, 1)),
-    "GlobalAveragePooling3D": (lambda: layers.GlobalAveragePooling3D(), (1, 2, 2, 1)),
-    "ZeroPadding3D": (lambda: layers.ZeroPadding3D(2), (1, 2, 2, 1)),
-    "Cropping3D": (lambda: layers.Cropping3D(((0, 0), (1, 0), (0, 1))), (1, 2, 2, 1)),
-    "UpSampling3D": (lambda: layers.UpSampling3D(2), (1, 2, 2, 1)),
-    "SpatialDropout3D": (lambda: layers.SpatialDropout3D(0.3), (1, 2, 2, 1)),
-    "Resizing": (lambda: layers.Resizing(3, 5, "bicubic", antialias=True), (2, 2, 1)),
-    "PixelShuffle": (lambda: layers.PixelShuffle(2, data_format="channels_first"), (4, 1, 1)),
-    "AlphaDropout": (lambda: layers.AlphaDropout(0.3, noise_shape=(None, 1)), (4,)),
-    "GaussianDropout": (lambda: layers.GaussianDropout(0.3), (4,)),
-    "StochasticDepth": (lambda: layers.StochasticDepth(0.3, seed=3), (4,)),
-    "CenterCrop": (lambda: layers.CenterCrop(1, 2), (2, 2, 1)),
-    "RandomFlip": (lambda: layers.RandomFlip("vertical"), (2, 2, 1)),
-    "RandomCrop": (lambda: layers.RandomCrop(2, 2, padding=1), (2, 2, 1)),
-    "RandomTranslation": (lambda: layers.RandomTranslation(0.2, (0.1, 0.3), "wrap"), (2, 2, 1)),
-    "RandomRotation": (lambda: layers.RandomRotation(0.2, interpolation="nearest"), (2, 2, 1)),
-    "RandomZoom": (lambda: layers.RandomZoom(0.2, fill_mode="constant", fill_value=1.0), (2, 2, 1)),
-    "RandomBrightness": (lambda: layers.RandomBrightness(0.2, (0, 1)), (2, 2, 1)),
-    "RandomContrast": (lambda: layers.RandomContrast(0.2), (2, 2, 1)),
-    "RandomErasing": (lambda: layers.RandomErasing(0.5, value_range=(0, 1)), (2, 2, 1)),
-    "RandomTimeShift": (lambda: layers.RandomTimeShift(0.5), (4,)),
-    "SpecAugment": (lambda: layers.SpecAugment(1, 0.5, 1, 0.5), (2, 2)),
-    "Lambda": (lambda: layers.Lambda(cube), (4,)),
-    "OpLayer": (lambda: layers.Identity(), (4,)),
-    "Sequential": (lambda: nnfast.Sequential([layers.Dense(3)]), (4,)),
-    "Model": (functional, (4,)),
-    **RANDOM,
-    **SPATIAL,
-}
-MERGING = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
-IN_FRONT = ["CutMix", "MixUp"]  # of a model, on images and labels
-
-
-def test_every_layer_is_here():
-    known = {
-        name
-        for name in serialization.known_names("layer")
-        if serialization.lookup("layer", name).__module__.startswith("nnfast.")
-    }
-    assert known - {*MERGING, *IN_FRONT} == set(LAYERS)
-    assert known - set(MERGING) - MIXING == set(LAYERS)
-
-
-def check_round_trip(model, x, tmp_path):
-    model.compile("adam", "mse")
-    y = np.zeros((len(X), *model.output_shape[1:]))
-    if model.trainable_weights:
-        model.fit(x, y, verbose=0)
-    model.save(tmp_path / "model.nnf")
-    loaded = nnfast.load_model(tmp_path / "model.nnf", custom_objects={"cube": cube})
-    assert loaded.get_config() == model.get_config()
-    np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
-    if model.trainable_weights:
-        assert loaded.fit(x, y, verbose=0).history == model.fit(x, y, verbose=0).history
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_layers_in_a_file(name, tmp_path):
-    make, shape = LAYERS[name]
-    x, layer = nnfast.Input(shape), make()
-    y = layer(x)
-    if y.shape == x.shape:
-        y = layer(1.0 - y)  # shared
-    check_round_trip(nnfast.Model(x, y), X.reshape(-1, *shape), tmp_path)
-
-
-@pytest.mark.parametrize("name", MERGING)
-def test_merging_layers_in_a_file(name, tmp_path):
-    x = nnfast.Input((4,))
-    check_round_trip(nnfast.Model(x, getattr(layers, name)()([layers.Dense(4)(x), x])), X, tmp_path)
 
 
 def instances(kind, base):
