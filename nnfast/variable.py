@@ -1,7 +1,7 @@
 """A tensor that lives between steps: a weight, optimizer state, counters.
 
-In: an initial value. Out: `storage`, flat memory that plans read and write in place. A matrix with layout "panel" is stored in the
-16-column panels that the product kernels read; `numpy()` and `assign` convert.
+In: an initial value. Out: `storage`, flat memory that plans read and write in place. With layout "panel" a
+matrix (of more axes: the matrix of the last one) is stored in the 16-column panels that the product kernels read; `numpy()` and `assign` convert.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Variable:
     """A mutable tensor.
 
     shape: sizes; dtype: "float32", "float64", "int32" or "int64"; initializer: an array, a number, or a function of
-    (shape, dtype); layout: "row" or, for matrices, "panel"; home: new memory and an offset in it, in place of memory of its own.
+    (shape, dtype); layout: "row" or, with two axes or more, "panel"; home: new memory and an offset in it, in place of memory of its own.
 
     >>> import numpy as np
     >>> v = Variable((2, 2), initializer=np.eye(2))
@@ -76,8 +76,9 @@ class Variable:
                 f"{name}: shape {list(self.shape)} has more than 2^56 elements, which no memory holds; look for a size that is wrong"
             )
         if layout not in ("row", "panel") or (layout == "panel" and len(self.shape) != 2):
+        if layout not in ("row", "panel") or (layout == "panel" and len(self.shape) < 2):
             raise ShapeError(
-                f"Variable(layout={layout!r}): expected 'row', or 'panel' for a matrix; the shape is {list(self.shape)}"
+                f"Variable(layout={layout!r}): expected 'row', or 'panel' for two axes or more; the shape is {list(self.shape)}"
             )
         left = _left.get()
         if left is not None:
@@ -144,10 +145,11 @@ class Variable:
         """A copy of the content, row-major."""
         if self.layout == "row":
             return self.storage.reshape(self.shape).copy()
-        rows, columns = self.shape
+        rows, columns = prod(self.shape[:-1]), self.shape[-1]
         panels = self.storage.reshape(-(-columns // 16), rows, 16)
         whole = panels.transpose(1, 0, 2).reshape(rows, -(-columns // 16) * 16)
         return whole[:, :columns].copy(order="C")  # a single panel of 16 columns is still the variable's own memory
+        return np.ascontiguousarray(whole[:, :columns]).reshape(self.shape)
 
     def assign(self, value: Any) -> None:
         """Replace the content by an array or number of the variable's shape."""
@@ -159,10 +161,10 @@ class Variable:
         if self.layout == "row":
             self.storage.reshape(self.shape)[...] = array
             return
-        rows, columns = self.shape
+        rows, columns = prod(self.shape[:-1]), self.shape[-1]
         count = -(-columns // 16)
         padded = np.zeros((rows, count * 16), self.dtype)
-        padded[:, :columns] = array
+        padded[:, :columns] = array.reshape(rows, columns) if array.ndim else array
         self.storage.reshape(count, rows, 16)[...] = padded.reshape(rows, count, 16).transpose(1, 0, 2)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:

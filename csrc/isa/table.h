@@ -2,6 +2,7 @@
 #include "../nnfast.h"
 
 #include "../kernels/channel.h"
+#include "../kernels/conv.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
 #include "../kernels/limits.h"
@@ -18,6 +19,7 @@
 
 #define NNF_ALL_KERNELS(X)                                                                                             \
     NNF_MATMUL_KERNELS(X)                                                                                              \
+    NNF_CONV_KERNELS(X)                                                                                                \
     NNF_ELEMENTWISE_KERNELS(X)                                                                                         \
     NNF_REDUCE_KERNELS(X)                                                                                              \
     NNF_SOFTMAX_KERNELS(X)                                                                                             \

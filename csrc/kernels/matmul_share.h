@@ -83,11 +83,34 @@ static strips strips_of(int64_t rows, int64_t most) {
 NNF_INLINE int64_t strip_begin(strips s, int64_t i) { return i * s.height + (i < s.taller ? i : s.taller); }
 NNF_INLINE int strip_rows(strips s, int64_t i) { return (int)(s.height + (i < s.taller)); }
 
+enum { FINISH_RUN = 1024, FINISH_OPERATIONS = 4 };
+
+/* y is contiguous and its rows are short: several at a time, with row operands repeated as often. */
+static void finish_short_rows(const nnf_step *step, real *y, int64_t n, range rows) {
+    real repeated[FINISH_OPERATIONS][FINISH_RUN];
+    const int64_t together = FINISH_RUN / n;
+    for (int32_t i = 0; i < step->operations; i++)
+        if (step->program[i].b >= 0 && step->program[i].c == 0)
+            for (int64_t r = 0; r < together; r++)
+                __builtin_memcpy(repeated[i] + r * n, step->buffer[step->program[i].b], (uint64_t)n * sizeof(real));
+    for (int64_t m = rows.begin; m < rows.end; m += together)
+        for (int32_t i = 0; i < step->operations; i++) {
+            const nnf_operation *op = &step->program[i];
+            const real *operand = op->b < 0 ? 0 : op->c ? (const real *)step->buffer[op->b] + m * n : repeated[i];
+            const int64_t count = rows.end - m < together ? rows.end - m : together;
+            op->function(y + m * n, y + m * n, operand, 0, op->p, count * n);
+        }
+}
+
 /* The step's program on y[rows, columns]. */
 static void finish(const nnf_step *step, real *y, int64_t ldy, range rows, range columns) {
     const int64_t n = columns.end - columns.begin;
     if (step->operations == 0 || n <= 0)
         return;
+    if (n == ldy && n <= FINISH_RUN / 4 && rows.end - rows.begin >= 4 && step->operations <= FINISH_OPERATIONS) {
+        finish_short_rows(step, y, n, rows);
+        return;
+    }
     for (int64_t m = rows.begin; m < rows.end; m++)
         for (int32_t i = 0; i < step->operations; i++) {
             const nnf_operation *op = &step->program[i];

@@ -16,7 +16,9 @@ from nnfast.layers.augmentation import (
 from nnfast.layers.base import Layer
 from nnfast.layers.batch_normalization import BatchNormalization, GroupNormalization, InstanceNormalization
 from nnfast.layers.colour import RandomBrightness, RandomContrast, RandomErasing
+from nnfast.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from nnfast.layers.dense import Dense
+from nnfast.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
 from nnfast.layers.function import Lambda
 from nnfast.layers.input import Input
 from nnfast.layers.masking import Masking
@@ -107,7 +109,15 @@ __all__ = [
     "Cropping2D",
     "Cropping3D",
     "CutMix",
+    "Conv1D",
+    "Conv1DTranspose",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "ELU",
     "Flatten",
@@ -153,6 +163,8 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",

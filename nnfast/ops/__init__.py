@@ -27,6 +27,7 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
     shape,
     update,
 )
+from nnfast.ops.convolving import *  # noqa: F403
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
 from nnfast.ops.functions import matmul, power

@@ -13,7 +13,7 @@ import numpy as np
 
 from nnfast.errors import GraphError
 from nnfast.graph.ir import Node, Value
-from nnfast.ops import matmul
+from nnfast.ops import conv
 from nnfast.ops.registry import OPS, Call, Operation, Sample, Specs, define, elementwise_call
 
 MAX_BUFFERS = 16  # NNF_MAX_BUFFERS
@@ -98,43 +98,45 @@ define(
 
 
 # A product with an epilogue. Each part takes the running value first, then at most one further operand.
-def _product_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {key: attributes[key] for key in ("transpose_a", "transpose_b")}
-
-
 def _product_reference(
-    a: np.ndarray, b: np.ndarray, *operands: np.ndarray, body: tuple[Part, ...], transpose_a: bool, transpose_b: bool
+    a: np.ndarray, b: np.ndarray, *operands: np.ndarray, body: tuple[Part, ...], product: str, **attributes: Any
 ) -> np.ndarray:
-    product = OPS["matmul"].reference(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
-    return _run_body([*operands, product], body)
+    return _run_body([*operands, OPS[product].reference(a, b, **attributes)], body)
 
 
 def _product_calls(node: Node) -> list[Call]:
     operands = node.inputs[2:]
-    columns = node.output.shape[1]
+    columns = node.output.shape[-1]
     program = []
     for part in node.attributes["body"]:
         function = OPS[part.op].function
         assert function is not None
         other = part.operands[1] if len(part.operands) > 1 else -1
-        stride = 0 if other < 0 or (operands[other].size == columns and node.output.shape[0] != 1) else columns
+        stride = 0 if other < 0 or (operands[other].size == columns and node.output.size != columns) else columns
         program.append(Operation(function, 0, 0, 3 + other if other >= 0 else -1, stride, part.parameters))
-    call = OPS["matmul"].kernel_calls(node)[0]
-    return [Call(call.kernel, call.sizes, call.scalars, program=tuple(program))]
+    calls = OPS[node.attributes["product"]].kernel_calls(node)
+    return [Call(call.kernel, call.sizes, call.scalars, program=tuple(program)) for call in calls]
 
 
 def _product_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
+    plain = {"product": "matmul", "transpose_a": False, "transpose_b": False}
     dense = (Part("add", (), (1, 0)), Part("relu", (), (2,)))
     backward = (Part("tanh_gradient", (), (1, 0)),)
     for m, n, k in ((1, 5, 3), (7, 33, 20), (64, 16, 600), (0, 3, 2), (3, 5, 0)):
         x, w = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
-        yield [x, w, rng.standard_normal(n).astype(dtype)], {"transpose_a": False, "transpose_b": False, "body": dense}
+        yield [x, w, rng.standard_normal(n).astype(dtype)], {**plain, "body": dense}
         dy = rng.standard_normal((m, n)).astype(dtype)
-        yield [dy, w, np.tanh(x)], {"transpose_a": False, "transpose_b": True, "body": backward}
+        yield [dy, w, np.tanh(x)], {**plain, "transpose_b": True, "body": backward}
+    residual = (Part("add", (), (2, 0)), Part("add", (), (3, 1)), Part("relu", (), (4,)))
+    for name, arrays, attributes in conv.epilogue_samples(rng, dtype):
+        shape = OPS[name].reference(*arrays, **attributes).shape
+        operands = [rng.standard_normal(shape[-1]).astype(dtype), rng.standard_normal(shape).astype(dtype)]
+        yield [*arrays, *operands], {**attributes, "product": name, "body": residual}
 
 
 define(
     name="product_with_epilogue", inputs=("a", "b", "*operands"), formula="a b, then its parts one after the other", kind="contraction",
-    infer=matmul._infer, reference=_product_reference, gradient=_never, kernel=None, calls=_product_calls, flops=matmul.flops,
+    infer=lambda n: OPS[n.attributes["product"]].infer(n), reference=_product_reference, gradient=_never, kernel=None, calls=_product_calls,
+    flops=lambda n: OPS[n.attributes["product"]].flops(n),
     tolerance="product", samples=_product_samples, promotes=False,
 )  # fmt: skip

@@ -11,6 +11,7 @@ Each result element is a chain of fused multiply-adds in ascending order, in chu
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,8 @@ define(
 )
 
 
-# Panels. A reference and a graph see the same matrix in either layout; only the memory differs.
+# Panels. A reference and a graph see the same matrix in either layout; only the memory differs. A tensor of more axes counts as the
+# matrix of its last axis.
 def _pack_infer(node: Node) -> Specs:
     shape = node.inputs[0].shape
     return [(shape[::-1] if node.attributes.get("transpose") else shape, node.inputs[0].dtype)]
@@ -142,7 +144,8 @@ def _pack_infer(node: Node) -> Specs:
 
 def _pack_arguments(node: Node) -> tuple[list[int], list[float]]:
     x = node.inputs[0]
-    return [*node.output.shape, x.shape[1]], []
+    shape = node.output.shape
+    return [prod(shape[:-1]), shape[-1], x.shape[-1]], []
 
 
 def _matrix_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
@@ -182,7 +185,7 @@ define(
     reference=lambda x: x.copy(),
     gradient=lambda n, d: [d],
     kernel="unpack_panels",
-    arguments=lambda n: ([*n.output.shape, n.output.shape[1]], []),
+    arguments=_pack_arguments,
     samples=_matrix_samples,
     **_shared,
 )

@@ -182,7 +182,7 @@ def broadcast_strides(shape: Sequence[int], target: Sequence[int]) -> list[int]:
 def stored_size(value: Value) -> int:
     """Elements that a value takes in memory: panels are padded to 16 columns."""
     if value.layout == "panel":
-        return -(-value.shape[1] // 16) * 16 * value.shape[0]
+        return -(-value.shape[-1] // 16) * 16 * prod(value.shape[:-1])
     return value.size
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from nnfast.graph.ir import Graph, Node, Value
 from nnfast.ops.fused import MAX_BUFFERS, MAX_TEMPORARIES, Part
 from nnfast.ops.registry import OPS
+from nnfast.passes.layout import CONVOLUTIONS
 from nnfast.passes.rewrite import rewrite
 
 MAX_PROGRAM = 32  # parts of one program
@@ -20,13 +21,13 @@ Build = Callable[[Graph, list[Node], dict[Value, Value]], list[Value]]
 
 
 def fuse_epilogues(graph: Graph) -> Graph:
-    """matmul -> add bias -> activation, and dy w^T -> derivative of the activation: one node."""
+    """matmul or conv -> add bias -> activation, and dy w^T -> derivative of the activation: one node."""
     users, results = graph.users(), graph.results()
     taken: set[Node] = set()  # nodes that a later node has taken over
     heads: dict[Node, list[Node]] = {}  # last node of a chain -> the whole chain, product first
     claimed: set[Node] = set()  # followers in a chain: the sum of two products belongs to the first of them
     for node in graph.nodes:
-        if node.op.name != "matmul" or node.attributes["transpose_a"]:
+        if node.op.name not in ("matmul", *CONVOLUTIONS) or node.attributes.get("transpose_a"):
             continue
         chain = [node]
         while len(chain) <= MAX_EPILOGUE_OPERANDS:
@@ -61,8 +62,8 @@ def _fits_epilogue(before: Node, node: Node) -> bool:
         return False
     if node.inputs[0] is not running and node.op.name not in ("add", "multiply"):
         return False
-    columns = running.shape[1]
-    rows = ((columns,), (1, columns), running.shape)
+    row = running.shape[-1:]
+    rows = (*((1,) * i + row for i in range(running.ndim)), running.shape)
     return all(value.shape in rows and value.layout == "row" and value.dtype == running.dtype for value in others)
 
 
@@ -81,7 +82,11 @@ def _product_node(new: Graph, chain: list[Node], copies: dict[Value, Value]) -> 
         used += extra
         running += 1
     inputs = [copies[value] for value in product.inputs]
-    return new.add(OPS["product_with_epilogue"], [*inputs, *operands], {**product.attributes, "body": tuple(body)})
+    return new.add(
+        OPS["product_with_epilogue"],
+        [*inputs, *operands],
+        {**product.attributes, "product": product.op.name, "body": tuple(body)},
+    )
 
 
 def fuse_elementwise(graph: Graph) -> Graph:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnfast.graph.ir import Graph, Node, Value
+from nnfast.ops.conv import geometry, in_panels, is_depthwise, needs_turned_weight
 from nnfast.ops.elementwise import call
 from nnfast.passes.rewrite import copy_node, rewrite
 
-PRODUCTS = ("matmul", "product_with_epilogue")
+CONVOLUTIONS = ("conv", "conv_input_gradient")
 
 
 def assign_layouts(graph: Graph) -> Graph:
@@ -20,13 +21,19 @@ def assign_layouts(graph: Graph) -> Graph:
     wanted = _wanted_as_panels(graph)
 
     def visit(new: Graph, node: Node, inputs: list[Value]) -> Sequence[Value] | None:
-        if node.op.name in PRODUCTS:
+        if "matmul" in (node.op.name, node.attributes.get("product")):
             return _product(new, node, inputs, node.output in wanted)
+        if node.attributes.get("product", node.op.name) in CONVOLUTIONS:
+            return _convolution(new, node, inputs)
+        if node.op.name == "conv_weight_gradient":
+            outputs = new.add(node.op, [_as(v, "row") for v in inputs], node.attributes)
+            outputs[0].layout = "panel" if node.output in wanted else "row"
+            return outputs
         if node.op.kind == "layout":
-            return copy_node(new, node, [_as(inputs[0], "panel" if node.op.name == "unpack_panels" else "row")])
+            return copy_node(new, node, [_as(inputs[0], "row" if node.op.name == "pack_panels" else "panel")])
         if node.op.kind == "update":
             panel = inputs[0].layout == "panel"
-            inputs = [_as(v, "panel") if panel and v.ndim == 2 else _as(v, "row") for v in inputs]
+            inputs = [_as(v, "panel") if panel and v.shape == inputs[0].shape else _as(v, "row") for v in inputs]
             return new.add(node.op, inputs, node.attributes)
         if node.output in wanted and node.op.kind == "elementwise":
             outputs = new.add(node.op, [v if v.size == 1 else _as(v, "panel") for v in inputs], node.attributes)
@@ -64,6 +71,16 @@ def _product(new: Graph, node: Node, inputs: list[Value], as_panels: bool) -> li
     return new.add(node.op, [a, b, *operands], attributes)
 
 
+def _convolution(new: Graph, node: Node, inputs: list[Value]) -> list[Value]:
+    """The kernels read a weight from its panels, turned for most gradients of inputs; a depthwise one row-major."""
+    x, w, *operands = inputs
+    if w.ndim > 1:
+        w = _as(w, "row" if is_depthwise(node) else "panel")
+        if "weight_shape" in node.attributes and needs_turned_weight(node):
+            w = call("turn_weight", w, **geometry(node.attributes))
+    return new.add(node.op, [_as(x, "row"), w, *(_as(v, "row") for v in operands)], node.attributes)
+
+
 def _wanted_as_panels(graph: Graph) -> set[Value]:
     """Gradients of panel weights, and the elementwise values they are made of, as far as all their readers take panels."""
     wanted: set[Value] = set()
@@ -72,7 +89,7 @@ def _wanted_as_panels(graph: Graph) -> set[Value]:
     for node in reversed(graph.nodes):
         for output in node.outputs:
             readers = users.get(output, [])
-            if output.ndim != 2 or not readers or output in results:
+            if output.ndim < 2 or not readers or output in results:
                 continue
             if all(_takes_panel(reader, output, wanted) for reader in readers) and _can_give_panel(node):
                 wanted.add(output)
@@ -88,6 +105,8 @@ def _takes_panel(reader: Node, value: Value, wanted: set[Value]) -> bool:
 def _can_give_panel(node: Node) -> bool:
     if node.op.name == "matmul":
         return bool(node.attributes["transpose_a"]) and not node.attributes["transpose_b"]
+    if node.op.name == "conv_weight_gradient":
+        return in_panels(node)
     same = all(value.shape == node.output.shape or value.size == 1 for value in node.inputs)
     return node.op.kind == "elementwise" and node.op.keeps_zero and same and _keeps_padding_zero(node)
 

@@ -83,8 +83,8 @@ def _table(node: Node) -> str:
 def _title(node: Node) -> str:
     body = node.attributes.get("body")
     name = node.op.name
-    if name in ("matmul", "product_with_epilogue"):
-        name = str(node.op.name if node.op.kernel is None else node.op.kernel_calls(node)[0].kernel)
+    if name == "matmul":
+        name = node.op.kernel_calls(node)[0].kernel
     if body is None:
         return name
     parts = " ".join(part.op for part in body)

@@ -1,0 +1,31 @@
+/* Convolution over up to three axes, channels last, as products of matrices of which one is never made whole.
+ *
+ * An output pixel is the product of one row, the C inputs under each tap in the order (depth, height, width, channel),
+ * with the weight [taps * C, N] in panels: the numerics are those of matmul.h. What a tap finds outside the input is a
+ * zero, multiplied like any other number. A group of channels sees its own inputs and outputs only.
+ *
+ * The rows of a few output pixels are copied next to each other (a strip), a chunk at a time; from there on a step is
+ * the microkernel of matmul_tile.h. The copy costs one load and one store for 16 elements, which N / 32 tiles share. */
+#ifndef NNF_CONV_H
+#define NNF_CONV_H
+
+#include "matmul.h"
+
+#include "conv_gather.h"
+
+#include "conv_forward.h"
+
+#include "conv_weight_gradient.h"
+
+#include "conv_turn.h"
+
+#include "conv_depthwise.h"
+
+#define NNF_CONV_KERNELS(X)                                                                                            \
+    X(conv)                                                                                                            \
+    X(conv_weight_gradient)                                                                                            \
+    X(turn_weight)                                                                                                     \
+    X(depthwise_conv)                                                                                                  \
+    X(depthwise_conv_weight_gradient)
+
+#endif
