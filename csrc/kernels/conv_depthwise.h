@@ -7,8 +7,8 @@
  * N = groups channels and C = 1, then which row of w each tap has.
  * depthwise_conv_weight_gradient. Buffers: dw, x, dy. Sizes: those of conv_gather.h.
  *
- * Sums are chains of fused multiply-adds: over taps in ascending order, over pixels in chunks of NNF_CHUNK. A tap outside
- * the input finds a zero, which is multiplied like any other number. */
+ * Sums are chains of fused multiply-adds: over taps in ascending order, over pixels in chunks of NNF_CHUNK. A tap
+ * outside the input finds a zero, which is multiplied like any other number. */
 #ifndef NNF_CONV_DEPTHWISE_H
 #define NNF_CONV_DEPTHWISE_H
 
@@ -32,8 +32,8 @@ static void find_taps(const geometry *g, tap *taps, const real *x, const real *w
                       at = g->origin[2] + t % g->taps[2] * g->tap_step[2];
         const int64_t column = at + single * g->stride[2];
         tap *found = taps + t - which.begin;
-        const int inside = d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1] &&
-                           (single < 0 || (column >= 0 && column < g->in[2]));
+        const int inside =
+            d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1] && (single < 0 || (column >= 0 && column < g->in[2]));
         found->x = depthwise_zeros;
         found->step = 0;
         if (inside) {
@@ -218,9 +218,8 @@ static void k_depthwise_conv_weight_gradient(const nnf_step *step, int thread, i
     const range part = part_of(g.N, LANES, thread, smaller(threads, step->threads));
     for (int64_t c = part.begin; c < part.end; c += LANES)
         for (int64_t t = 0; t < count; t += DEPTHWISE_TAPS)
-            depthwise_weight(&g, (real *)step->buffer[0], (const real *)step->buffer[1],
-                             (const real *)step->buffer[2], (range){t, smaller(t + DEPTHWISE_TAPS, count)}, c,
-                             smaller(LANES, part.end - c));
+            depthwise_weight(&g, (real *)step->buffer[0], (const real *)step->buffer[1], (const real *)step->buffer[2],
+                             (range){t, smaller(t + DEPTHWISE_TAPS, count)}, c, smaller(LANES, part.end - c));
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* conv: y = epilogue(convolution of x by w), also the gradient of the input, which is one by the turned weight
  *
- * Buffers: y, x, w in panels [taps * C, N], operands of the epilogue. Sizes: those of conv_gather.h, then the element of
- * w with which its panels begin.
+ * Buffers: y, x, w in panels [taps * C, N], operands of the epilogue. Sizes: those of conv_gather.h, then the element
+ * of w with which its panels begin.
  *
  * Loops, from the outside: groups, blocks of columns (a chunk of w stays in the second-level cache), blocks of pixels,
  * chunks of the sum, strips of pixels (their part of x is copied once), tiles of columns. */
@@ -11,8 +11,8 @@
 enum {
     STRIP_PITCH = NNF_CHUNK + 16, /* rows of a strip: apart in the cache, and with room for what copies spill over */
     CONV_COLUMNS = 2 * BLOCK_ROWS,
-    CONV_STRIPS = 24,             /* of a block of pixels */
-    STRIP_AHEAD = 8 * NNF_PANEL,  /* elements of w fetched ahead */
+    CONV_STRIPS = 24,            /* of a block of pixels */
+    STRIP_AHEAD = 8 * NNF_PANEL, /* elements of w fetched ahead */
 };
 
 /* A tile whose rows lie STRIP_PITCH apart: one base, constant offsets. */
@@ -140,8 +140,8 @@ static void k_conv(const nnf_step *step, int thread, int threads) {
         .strip = own_scratch(step, thread),
     };
     const int64_t N = c.g.N, per_group = c.g.groups ? N / c.g.groups : 0;
-    const share s = share_of(c.g.pixels, 1, N, NNF_PANEL, c.g.pixels < FEW_BATCH, thread,
-                             (int)smaller(threads, step->threads));
+    const share s =
+        share_of(c.g.pixels, 1, N, NNF_PANEL, c.g.pixels < FEW_BATCH, thread, (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin)
         return;
     for (c.group = s.columns.begin / per_group; c.group * per_group < s.columns.end; c.group++) {

@@ -1,7 +1,7 @@
 /* Where the taps of an output pixel lie, and the copy of what they find: rows of the matrix that is never made whole.
  *
- * Sizes of a convolution, in this order: B, N, groups, C (inputs of a group), then three each (depth, height, width): out,
- * in, taps, stride, tap step, origin, y size, y stride, y offset. Output pixel o of an axis has its tap t at input
+ * Sizes of a convolution, in this order: B, N, groups, C (inputs of a group), then three each (depth, height, width):
+ * out, in, taps, stride, tap step, origin, y size, y stride, y offset. Output pixel o of an axis has its tap t at input
  * o * stride + origin + t * tap step, and lies at o * y stride + y offset of y. */
 #ifndef NNF_CONV_GATHER_H
 #define NNF_CONV_GATHER_H
@@ -62,8 +62,8 @@ NNF_INLINE int64_t y_place(const geometry *g, place p) {
     return (((p.b * g->y_size[0] + d) * g->y_size[1] + h) * g->y_size[2] + w) * g->N;
 }
 
-/* Whole vectors are written, in ascending order, so that later ones repair what earlier ones spilled over: y needs LANES
- * spare elements. */
+/* Whole vectors are written, in ascending order, so that later ones repair what earlier ones spilled over: y needs
+ * LANES spare elements. */
 NNF_INLINE void copy_elements(real *y, const real *x, int64_t n) {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
@@ -116,7 +116,7 @@ static void find(const geometry *g, real *y, const real *x, place p, int64_t gro
         const int64_t d = d0 + tap / g->taps[1] * g->tap_step[0], h = h0 + tap % g->taps[1] * g->tap_step[1];
         const int inside = d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1];
         find_row(g, y, inside ? x + ((p.b * g->in[0] + d) * g->in[1] + h) * g->in[2] * g->pixel : 0, w0, group, e,
-                   count);
+                 count);
         y += count;
         n -= count;
     }

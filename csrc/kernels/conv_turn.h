@@ -1,8 +1,8 @@
 /* turn_weight: w as the gradient of the input multiplies it, inputs and outputs exchanged and taps in another order
  *
- * Buffers: turned, w in panels [taps * C, N]. Sizes: C, N, groups, phases, taps; then for each phase the number of its taps and
- * which they are. A phase is a convolution of its own by panels [its taps * N / groups, groups * C]; they follow each
- * other in turned. With a stride, pixels of the input that see different taps of w are different phases. */
+ * Buffers: turned, w in panels [taps * C, N]. Sizes: C, N, groups, phases, taps; then for each phase the number of its
+ * taps and which they are. A phase is a convolution of its own by panels [its taps * N / groups, groups * C]; they
+ * follow each other in turned. With a stride, pixels of the input that see different taps of w are different phases. */
 #ifndef NNF_CONV_TURN_H
 #define NNF_CONV_TURN_H
 

@@ -46,12 +46,13 @@ class Convolution(Layer):
     def channels(self, input_shape: Shape) -> int:
         """Channels of the inputs."""
         place = -1 if self.data_format == convolving.DATA_FORMATS[0] else 1
-        if len(input_shape) != self.axes + 2 or input_shape[place] is None:
+        channels = input_shape[place] if len(input_shape) == self.axes + 2 else None
+        if channels is None:
             order = "(batch, sizes ..., channels)" if place == -1 else "(batch, channels, sizes ...)"
             raise ShapeError(
                 f"{self.name}: inputs of shape {tuple(input_shape)}; expected {self.axes + 2} axes, {order}, with a known number of channels"
             )
-        return int(input_shape[place])
+        return channels
 
     def add_bias(self, units: int) -> None:
         self.bias = None

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from nnfast.errors import ShapeError
+from nnfast.errors import GraphError, ShapeError
 from nnfast.graph.ir import Node, Value
 from nnfast.ops import _windows
 from nnfast.ops.elementwise import call
@@ -306,7 +306,7 @@ def _turn_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
 
 
 def _turn_gradient(node: Node, d: Value) -> list[Value | None]:
-    raise ShapeError("turn_weight is made after differentiation")
+    raise GraphError("turn_weight is made after differentiation")
 
 
 define(

@@ -111,7 +111,7 @@ def conv(
     follows from the channels. padding: "valid", "same", "causal" (one axis), or pixels per axis. Out (batch, sizes ..., outputs).
     Errors: ShapeError for shapes that do not fit, ValueError for other arguments. Equal to keras.ops.conv.
 
-    >>> import numpy as np
+    >>> import numpy as np, nnfast
     >>> nnfast.ops.conv(np.ones((1, 4, 1), "float32"), np.ones((3, 1, 1), "float32"), padding="same")[0, :, 0].tolist()
     [2.0, 3.0, 3.0, 2.0]
     """
@@ -137,7 +137,7 @@ def depthwise_conv(
     inputs (batch, sizes ..., channels), kernel (sizes ..., channels, multiplier); out (batch, sizes ..., channels * multiplier), the
     outputs of a channel beside each other. Arguments and errors as in conv. Equal to keras.ops.depthwise_conv.
 
-    >>> import numpy as np
+    >>> import numpy as np, nnfast
     >>> nnfast.ops.depthwise_conv(np.ones((1, 3, 2), "float32"), np.ones((3, 2, 1), "float32")).tolist()
     [[[3.0, 3.0]]]
     """
@@ -162,7 +162,7 @@ def separable_conv(
     depthwise_kernel (sizes ..., channels, multiplier), pointwise_kernel (1 ..., channels * multiplier, outputs). Arguments and errors as
     in conv. Equal to keras.ops.separable_conv.
 
-    >>> import numpy as np
+    >>> import numpy as np, nnfast
     >>> x, d, p = np.ones((1, 3, 2), "float32"), np.ones((3, 2, 1), "float32"), np.ones((1, 2, 1), "float32")
     >>> nnfast.ops.separable_conv(x, d, p).tolist()
     [[[6.0]]]
@@ -191,7 +191,7 @@ def transposed_size(
 
 
 def conv_transpose(
-    inputs: Tensor, kernel: Tensor, strides: Sizes, padding: Padding = "valid", output_padding: Sizes | None = None,
+    inputs: Tensor, kernel: Tensor, strides: Sizes, padding: Padding = "valid", output_padding: int | Sequence[int | None] | None = None,
     data_format: str | None = None, dilation_rate: Sizes = 1,
 ) -> Tensor:  # fmt: skip
     """Transposed convolution, the gradient of conv for its inputs: each input pixel adds the kernel, times its value, to the outputs.
@@ -200,7 +200,7 @@ def conv_transpose(
     with "valid" as many more as the kernel is wider than the stride; output_padding adds pixels at the end. Errors as in conv. Equal to
     keras.ops.conv_transpose.
 
-    >>> import numpy as np
+    >>> import numpy as np, nnfast
     >>> nnfast.ops.conv_transpose(np.ones((1, 2, 1), "float32"), np.ones((3, 1, 1), "float32"), 2)[0, :, 0].tolist()
     [1.0, 1.0, 2.0, 1.0, 1.0]
     """
