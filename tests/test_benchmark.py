@@ -43,6 +43,7 @@ def test_cases():
 
 def test_flops_are_counted():
     assert SMALL.flops == 2 * 32 * 64 * 64
+    assert Case("convolutions", "conv", (2, 5, 3, 4, 3, 2)).flops == 2 * 2 * (3 * 3) * (3 * 3) * 3 * 4
     assert Case("inference", "predict", (4, 8, 2), 16).flops == 2 * 16 * (4 * 8 + 8 * 2)
     assert Case("steps", "fit", (4, 8, 2), 16, "adam").flops == 2 * 16 * (2 * 4 * 8 + 3 * 8 * 2)
 

@@ -16,33 +16,42 @@ enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_WIDE = 2, DEPTHWISE_TAPS = 9 };
 
 static const real depthwise_zeros[DEPTHWISE_WIDE * NNF_PANEL];
 
-/* What a tap finds at output pixel w of a row: x + w * step, for the channels from the first on. */
+/* What a tap finds in a row of outputs: at pixel w from x + w * step on, column `at` + w * stride of the input; zeros
+ * (inside: 0) where its row lies outside. */
 typedef struct tap {
     const real *x, *w;
-    int64_t step;
+    int64_t at, step, inside; /* inside: all bits, or none */
 } tap;
 
-/* The taps of one row of outputs, or of one of its pixels (single >= 0). */
 static void find_taps(const geometry *g, tap *taps, const real *x, const real *w, const int64_t *rows, range which,
-                      place p, int64_t channel, int64_t single) {
+                      place p) {
     const int64_t d0 = p.d * g->stride[0] + g->origin[0], h0 = p.h * g->stride[1] + g->origin[1];
+    const int64_t row = which.begin / g->taps[2];
+    int64_t td = row / g->taps[1], th = row % g->taps[1], tw = which.begin % g->taps[2];
     for (int64_t t = which.begin; t < which.end; t++) {
-        const int64_t d = d0 + t / (g->taps[2] * g->taps[1]) * g->tap_step[0],
-                      h = h0 + t / g->taps[2] % g->taps[1] * g->tap_step[1],
-                      at = g->origin[2] + t % g->taps[2] * g->tap_step[2];
-        const int64_t column = at + single * g->stride[2];
+        const int64_t d = d0 + td * g->tap_step[0], h = h0 + th * g->tap_step[1];
         tap *found = taps + t - which.begin;
-        const int inside =
-            d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1] && (single < 0 || (column >= 0 && column < g->in[2]));
-        found->x = depthwise_zeros;
-        found->step = 0;
-        if (inside) {
-            found->x = x + (((p.b * g->in[0] + d) * g->in[1] + h) * g->in[2] + at) * g->N + channel;
-            found->step = g->stride[2] * g->N;
+        found->inside = d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1] ? -1 : 0;
+        found->at = g->origin[2] + tw * g->tap_step[2];
+        found->x =
+            found->inside ? x + (((p.b * g->in[0] + d) * g->in[1] + h) * g->in[2] + found->at) * g->N : depthwise_zeros;
+        found->step = g->stride[2] * g->N & found->inside;
+        found->w = rows ? w + rows[t] * g->N : 0;
+        if (++tw == g->taps[2]) {
+            tw = 0;
+            if (++th == g->taps[1]) {
+                th = 0;
+                td++;
+            }
         }
-        if (rows)
-            found->w = w + rows[t] * g->N + channel;
     }
+}
+
+/* What the tap finds at pixel w for the channels from c on. */
+NNF_INLINE const real *found_at(const geometry *g, const tap *t, int64_t w, int64_t c, const int edge) {
+    if (edge && (uint64_t)(t->at + w * g->stride[2]) >= (uint64_t)g->in[2])
+        return depthwise_zeros;
+    return t->x + w * t->step + (c & t->inside);
 }
 
 /* The outputs of a row all of whose taps lie inside along the width. */
@@ -54,58 +63,59 @@ static range inner_pixels(const geometry *g) {
     return inner;
 }
 
-/* y of some pixels and channels; left: channels, where not all lanes have one. */
-NNF_INLINE void depthwise_tile(real *y, int64_t y_step, const tap *taps, int64_t count, int64_t w, const int pixels,
-                               const int nv, const int masked, int64_t left) {
+/* The outputs of one row. */
+typedef struct depthwise_row {
+    const geometry *g;
+    real *y;
+    int64_t y_step;
+    const tap *taps;
+    int64_t count;
+} depthwise_row;
+
+/* y at some pixels from w on and channels from c on; left: channels, where not all lanes have one. */
+NNF_INLINE void depthwise_tile(const depthwise_row *row, int64_t w, int64_t c, const int pixels, const int nv,
+                               const int edge, int64_t left) {
+    const int masked = left < LANES;
     vec acc[DEPTHWISE_PIXELS * DEPTHWISE_WIDE];
     tile_clear(acc, pixels * nv);
-    for (int64_t t = 0; t < count; t++) {
-        const real *x = taps[t].x + w * taps[t].step;
+    for (const tap *t = row->taps; t < row->taps + row->count; t++) {
+        const real *x = found_at(row->g, t, w, c, edge);
         vec factor[DEPTHWISE_WIDE];
 #pragma GCC unroll 2
         for (int v = 0; v < nv; v++)
-            factor[v] = masked ? v_load_first(taps[t].w, left) : v_load(taps[t].w + v * LANES);
+            factor[v] = masked ? v_load_first(t->w + c, left) : v_load(t->w + c + v * LANES);
 #pragma GCC unroll 8
         for (int i = 0; i < pixels; i++)
 #pragma GCC unroll 2
             for (int v = 0; v < nv; v++) {
-                const real *from = x + i * taps[t].step + v * LANES;
+                const real *from = x + i * t->step + v * LANES;
                 acc[i * nv + v] = v_fma(masked ? v_load_first(from, left) : v_load(from), factor[v], acc[i * nv + v]);
             }
     }
+    real *y = row->y + w * row->y_step + c;
 #pragma GCC unroll 8
     for (int i = 0; i < pixels; i++)
 #pragma GCC unroll 2
         for (int v = 0; v < nv; v++)
             if (masked)
-                v_store_first(y + i * y_step, acc[i * nv], left);
+                v_store_first(y + i * row->y_step, acc[i], left);
             else
-                v_store(y + i * y_step + v * LANES, acc[i * nv + v]);
+                v_store(y + i * row->y_step + v * LANES, acc[i * nv + v]);
 }
 
-static void depthwise_pixels(real *y, int64_t y_step, const tap *taps, int64_t count, range w, int64_t left) {
-    int64_t i = w.begin;
-    for (; i + DEPTHWISE_PIXELS <= w.end; i += DEPTHWISE_PIXELS) {
-        if (left >= 2 * LANES)
-            depthwise_tile(y + i * y_step, y_step, taps, count, i, DEPTHWISE_PIXELS, 2, 0, 0);
-        else if (left == LANES)
-            depthwise_tile(y + i * y_step, y_step, taps, count, i, DEPTHWISE_PIXELS, 1, 0, 0);
-        else
-            depthwise_tile(y + i * y_step, y_step, taps, count, i, DEPTHWISE_PIXELS, 1, 1, left);
-    }
-    for (; i < w.end; i++) {
-        if (left >= 2 * LANES)
-            depthwise_tile(y + i * y_step, y_step, taps, count, i, 1, 2, 0, 0);
-        else if (left == LANES)
-            depthwise_tile(y + i * y_step, y_step, taps, count, i, 1, 1, 0, 0);
-        else
-            depthwise_tile(y + i * y_step, y_step, taps, count, i, 1, 1, 1, left);
-    }
-}
-
-/* Channels from one on that are taken together: two vectors, one, or what is left. */
-NNF_INLINE int64_t channels_together(int64_t left) {
-    return left >= 2 * LANES ? 2 * LANES : left >= LANES ? LANES : left;
+NNF_INLINE void depthwise_pixels(const depthwise_row *row, int64_t c, const int nv, int64_t left) {
+    const range inner = inner_pixels(row->g);
+    int64_t w = 0;
+    for (; w < inner.begin; w++)
+        depthwise_tile(row, w, c, 1, nv, 1, left);
+    for (; w + DEPTHWISE_PIXELS <= inner.end; w += DEPTHWISE_PIXELS)
+        depthwise_tile(row, w, c, DEPTHWISE_PIXELS, nv, 0, left);
+    for (; w + 2 <= inner.end; w += 2)
+        depthwise_tile(row, w, c, 2, nv, 0, left);
+    for (; w < inner.end; w++)
+        depthwise_tile(row, w, c, 1, nv, 0, left);
+    for (; w < row->g->out[2]; w++)
+        depthwise_tile(row, w, c, 1, nv, 1, left);
 }
 
 static void k_depthwise_conv(const nnf_step *step, int thread, int threads) {
@@ -115,49 +125,44 @@ static void k_depthwise_conv(const nnf_step *step, int thread, int threads) {
     const real *x = (const real *)step->buffer[1], *w = (const real *)step->buffer[2];
     real *y = (real *)step->buffer[0];
     tap *const taps = (tap *)own_scratch(step, thread);
-    const range inner = inner_pixels(&g);
     const range part = part_of(g.out[2] ? g.pixels / g.out[2] : 0, 1, thread, smaller(threads, step->threads));
-    const int64_t y_step = g.y_stride[2] * g.N;
-    for (int64_t row = part.begin; row < part.end; row++) {
-        const place p = place_of(&g, row * g.out[2]);
+    depthwise_row row = {.g = &g, .y_step = g.y_stride[2] * g.N, .taps = taps, .count = count};
+    for (int64_t r = part.begin; r < part.end; r++) {
+        const place p = place_of(&g, r * g.out[2]);
         const int64_t begin = y_place(&g, p);
-        for (int64_t c = 0; c < g.N;) {
-            const int64_t together = channels_together(g.N - c);
-            find_taps(&g, taps, x, w, rows, (range){0, count}, p, c, -1);
-            depthwise_pixels(y + begin + c, y_step, taps, count, inner, together);
-            for (int64_t i = 0; i < g.out[2]; i++) {
-                if (i == inner.begin)
-                    i = inner.end;
-                if (i >= g.out[2])
-                    break;
-                find_taps(&g, taps, x, w, rows, (range){0, count}, p, c, i);
-                depthwise_pixels(y + begin + c, y_step, taps, count, (range){i, i + 1}, together);
-            }
-            c += together;
-        }
+        row.y = y + begin;
+        find_taps(&g, taps, x, w, rows, (range){0, count}, p);
+        int64_t c = 0;
+        for (; c + 2 * LANES <= g.N; c += 2 * LANES)
+            depthwise_pixels(&row, c, 2, LANES);
+        for (; c + LANES <= g.N; c += LANES)
+            depthwise_pixels(&row, c, 1, LANES);
+        if (c < g.N)
+            depthwise_pixels(&row, c, 1, g.N - c);
         if (g.plain)
-            finish(step, y, g.N, (range){row * g.out[2], (row + 1) * g.out[2]}, (range){0, g.N});
+            finish(step, y, g.N, (range){r * g.out[2], (r + 1) * g.out[2]}, (range){0, g.N});
         else
             for (int64_t i = 0; i < g.out[2]; i++) {
-                const int64_t pixel = (begin + i * y_step) / g.N;
+                const int64_t pixel = (begin + i * row.y_step) / g.N;
                 finish(step, y, g.N, (range){pixel, pixel + 1}, (range){0, g.N});
             }
     }
 }
 
-/* acc += what up to 9 taps find at pixels w of a row, times dy */
-NNF_INLINE void depthwise_sum(vec *acc, const tap *taps, const int count, const real *dy, int64_t dy_step, range w,
-                              const int masked, int64_t left) {
+/* acc += what up to 9 taps find at pixels w of a row for the channels from c on, times dy */
+NNF_INLINE void depthwise_sum(const geometry *g, vec *acc, const tap *taps, const int count, const real *dy, range w,
+                              int64_t c, const int edge, int64_t left) {
+    const int masked = left < LANES;
     vec sum[DEPTHWISE_TAPS];
 #pragma GCC unroll 9
     for (int t = 0; t < count; t++)
         sum[t] = acc[t];
     for (int64_t i = w.begin; i < w.end; i++) {
-        const real *at = dy + i * dy_step;
+        const real *at = dy + i * g->N + c;
         const vec factor = masked ? v_load_first(at, left) : v_load(at);
 #pragma GCC unroll 9
         for (int t = 0; t < count; t++) {
-            const real *from = taps[t].x + i * taps[t].step;
+            const real *from = found_at(g, taps + t, i, c, edge);
             sum[t] = v_fma(masked ? v_load_first(from, left) : v_load(from), factor, sum[t]);
         }
     }
@@ -166,20 +171,19 @@ NNF_INLINE void depthwise_sum(vec *acc, const tap *taps, const int count, const 
         acc[t] = sum[t];
 }
 
-static void depthwise_run(vec *acc, const tap *taps, int64_t count, const real *dy, int64_t dy_step, range w,
-                          int64_t left) {
-    if (left < LANES) {
-        for (int64_t t = 0; t < count; t++)
-            depthwise_sum(acc + t, taps + t, 1, dy, dy_step, w, 1, left);
-    } else if (count == 9) {
-        depthwise_sum(acc, taps, 9, dy, dy_step, w, 0, 0);
-    } else {
-        int64_t t = 0;
-        for (; t + 3 <= count; t += 3)
-            depthwise_sum(acc + t, taps + t, 3, dy, dy_step, w, 0, 0);
-        for (; t < count; t++)
-            depthwise_sum(acc + t, taps + t, 1, dy, dy_step, w, 0, 0);
+static void depthwise_run(const geometry *g, vec *acc, const tap *taps, int64_t count, const real *dy, range w,
+                          int64_t c, const int edge, int64_t left) {
+    if (w.begin >= w.end)
+        return;
+    if (left == LANES && count == DEPTHWISE_TAPS) {
+        if (edge)
+            depthwise_sum(g, acc, taps, DEPTHWISE_TAPS, dy, w, c, 1, LANES);
+        else
+            depthwise_sum(g, acc, taps, DEPTHWISE_TAPS, dy, w, c, 0, LANES);
+        return;
     }
+    for (int64_t t = 0; t < count; t++)
+        depthwise_sum(g, acc + t, taps + t, 1, dy, w, c, edge, left);
 }
 
 /* Up to 9 taps, up to LANES channels, all pixels. */
@@ -194,15 +198,13 @@ static void depthwise_weight(const geometry *g, real *dw, const real *x, const r
         for (int64_t i = first; i < end;) {
             const place p = place_of(g, i);
             const range row = {p.w, smaller(g->out[2], p.w + end - i)};
-            const real *at = dy + (i - p.w) * g->N + c;
+            const range middle = {limited(inner.begin, row.begin, row.end), limited(inner.end, row.begin, row.end)};
+            const real *at = dy + (i - p.w) * g->N;
             tap taps[DEPTHWISE_TAPS];
-            for (int64_t w = row.begin; w < row.end;) {
-                const int inside = w >= inner.begin && w < inner.end;
-                const range run = {w, inside ? smaller(inner.end, row.end) : w + 1};
-                find_taps(g, taps, x, 0, 0, which, p, c, inside ? -1 : w);
-                depthwise_run(acc, taps, count, at, g->N, run, left);
-                w = run.end;
-            }
+            find_taps(g, taps, x, 0, 0, which, p);
+            depthwise_run(g, acc, taps, count, at, (range){row.begin, middle.begin}, c, 1, left);
+            depthwise_run(g, acc, taps, count, at, middle, c, 0, left);
+            depthwise_run(g, acc, taps, count, at, (range){middle.end, row.end}, c, 1, left);
             i += row.end - row.begin;
         }
         for (int64_t t = 0; t < count; t++) {

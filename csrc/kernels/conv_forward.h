@@ -40,6 +40,7 @@ typedef struct conv {
     real *y;
     const real *x, *w;
     real *strip;
+    run *runs;
     int64_t group;
 } conv;
 
@@ -64,12 +65,12 @@ static void tile_beside(const conv *c, const tile *t, tile_function compute, int
         }
 }
 
-static void conv_strip(const conv *c, int64_t pixel, int mr, range columns, int64_t k, int64_t kc) {
+static void conv_strip(const conv *c, int64_t pixel, int mr, range columns, int64_t k, int64_t kc, int64_t runs) {
     const geometry *g = &c->g;
     int64_t y[ROWS];
     place p = place_of(g, pixel);
     for (int r = 0; r < mr; r++) {
-        find(g, c->strip + r * STRIP_PITCH, c->x, p, c->group, k, kc);
+        find(g, c->strip + r * STRIP_PITCH, c->x, p, c->runs, runs);
         y[r] = y_place(g, p);
         next_place(g, &p);
     }
@@ -121,10 +122,11 @@ static void conv_range(const conv *c, range pixels, range columns) {
         for (int64_t i = 0; i < blocks.count; i++) {
             const int64_t begin = pixels.begin + strip_begin(blocks, i);
             const strips rows = strips_of(strip_rows(blocks, i), ROWS);
-            for (int64_t k = 0; k == 0 || k < c->g.K; k += NNF_CHUNK)
+            for (int64_t k = 0; k == 0 || k < c->g.K; k += NNF_CHUNK) {
+                const int64_t kc = smaller(NNF_CHUNK, c->g.K - k), runs = find_runs(&c->g, c->runs, c->group, k, kc);
                 for (int64_t r = 0; r < rows.count; r++)
-                    conv_strip(c, begin + strip_begin(rows, r), strip_rows(rows, r), side, k,
-                               smaller(NNF_CHUNK, c->g.K - k));
+                    conv_strip(c, begin + strip_begin(rows, r), strip_rows(rows, r), side, k, kc, runs);
+            }
             conv_finish(c, (range){begin, begin + strip_rows(blocks, i)}, side);
         }
     }
@@ -138,6 +140,7 @@ static void k_conv(const nnf_step *step, int thread, int threads) {
         .x = (const real *)step->buffer[1],
         .w = (const real *)step->buffer[2] + step->size[GEOMETRY_SIZES],
         .strip = own_scratch(step, thread),
+        .runs = (run *)(own_scratch(step, thread) + (ROWS + 1) * STRIP_PITCH),
     };
     const int64_t N = c.g.N, per_group = c.g.groups ? N / c.g.groups : 0;
     const share s =

@@ -79,46 +79,57 @@ NNF_INLINE void clear_elements(real *y, int64_t n) {
 
 NNF_INLINE int64_t limited(int64_t x, int64_t least, int64_t most) { return x < least ? least : x > most ? most : x; }
 
-/* Elements e to e + n of the taps along one row of x (0 where that lies outside); first: where tap 0 lies. */
-static void find_row(const geometry *g, real *y, const real *x, int64_t first, int64_t group, int64_t e, int64_t n) {
-    if (x == 0) {
-        clear_elements(y, n);
-        return;
+/* A run of elements that follow each other in x and in the sum: the taps of one row, or one tap. */
+typedef struct run {
+    int64_t offset;   /* from what the first of all taps finds */
+    int64_t d, h, w;  /* of its first tap, from the first of all taps */
+    int64_t e, count; /* where it begins in the row of taps (in the tap), and its length */
+} run;
+
+enum { MOST_RUNS = NNF_CHUNK };
+
+/* The runs of elements k to k + n of the sum, n <= NNF_CHUNK; returns how many there are. */
+static int64_t find_runs(const geometry *g, run *runs, int64_t group, int64_t k, int64_t n) {
+    const int together = g->tap_step[2] == 1 && g->groups == 1;
+    const int64_t length = together ? g->row : g->C, per_row = together ? 1 : g->taps[2];
+    int64_t found = 0;
+    for (int64_t at = k; at < k + n; found++) {
+        const int64_t tap = at / length, row = tap / per_row;
+        run *r = runs + found;
+        r->d = row / g->taps[1] * g->tap_step[0];
+        r->h = row % g->taps[1] * g->tap_step[1];
+        r->w = tap % per_row * g->tap_step[2];
+        r->e = at % length;
+        r->count = smaller(length - r->e, k + n - at);
+        r->offset = ((r->d * g->in[1] + r->h) * g->in[2] + r->w) * g->pixel + group * g->C + r->e;
+        at += r->count;
     }
-    if (g->tap_step[2] == 1 && g->groups == 1) {
-        const int64_t from = limited(-first * g->C - e, 0, n), to = limited((g->in[2] - first) * g->C - e, from, n);
-        if (from > 0)
-            clear_elements(y, from);
-        copy_elements(y + from, x + first * g->C + e + from, to - from);
-        if (to < n)
-            clear_elements(y + to, n - to);
-        return;
-    }
-    for (int64_t tap = e / g->C, c = e % g->C; n > 0; tap++, c = 0) {
-        const int64_t count = smaller(g->C - c, n), w = first + tap * g->tap_step[2];
-        if (w >= 0 && w < g->in[2])
-            copy_elements(y, x + w * g->pixel + group * g->C + c, count);
-        else
-            clear_elements(y, count);
-        y += count;
-        n -= count;
-    }
+    return found;
 }
 
-/* y[n] = what elements k to k + n of the sum multiply at an output pixel */
-static void find(const geometry *g, real *y, const real *x, place p, int64_t group, int64_t k, int64_t n) {
+/* y = what the runs find at an output pixel; 0 outside of x */
+static void find(const geometry *g, real *y, const real *x, place p, const run *runs, int64_t count) {
     const int64_t d0 = p.d * g->stride[0] + g->origin[0], h0 = p.h * g->stride[1] + g->origin[1],
                   w0 = p.w * g->stride[2] + g->origin[2];
-    if (n == 0)
+    const int64_t first = (((p.b * g->in[0] + d0) * g->in[1] + h0) * g->in[2] + w0) * g->pixel;
+    const int inside = d0 >= 0 && d0 + (g->taps[0] - 1) * g->tap_step[0] < g->in[0] && h0 >= 0 &&
+                       h0 + (g->taps[1] - 1) * g->tap_step[1] < g->in[1] && w0 >= 0 &&
+                       w0 + (g->taps[2] - 1) * g->tap_step[2] < g->in[2];
+    if (inside) {
+        for (const run *r = runs; r < runs + count; y += r->count, r++)
+            copy_elements(y, x + first + r->offset, r->count);
         return;
-    for (int64_t tap = k / g->row, e = k % g->row; n > 0; tap++, e = 0) {
-        const int64_t count = smaller(g->row - e, n);
-        const int64_t d = d0 + tap / g->taps[1] * g->tap_step[0], h = h0 + tap % g->taps[1] * g->tap_step[1];
-        const int inside = d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1];
-        find_row(g, y, inside ? x + ((p.b * g->in[0] + d) * g->in[1] + h) * g->in[2] * g->pixel : 0, w0, group, e,
-                 count);
-        y += count;
-        n -= count;
+    }
+    for (const run *r = runs; r < runs + count; y += r->count, r++) {
+        const int64_t d = d0 + r->d, h = h0 + r->h, w = w0 + r->w;
+        int64_t from = r->count, to = r->count;
+        if (d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1]) {
+            from = limited(-w * g->C - r->e, 0, r->count);
+            to = limited((g->in[2] - w) * g->C - r->e, from, r->count);
+        }
+        clear_elements(y, from);
+        copy_elements(y + from, x + first + r->offset + from, to - from);
+        clear_elements(y + to, r->count - to);
     }
 }
 

@@ -18,9 +18,11 @@ static void weight_gradient_chunk(const geometry *g, rows_product *p, const real
     const real *const c = p->c;
     for (int64_t i = 0; i < blocks.count; i++) {
         const int64_t begin = rows.begin + strip_begin(blocks, i), height = strip_rows(blocks, i);
+        run runs[MOST_RUNS];
+        const int64_t found = find_runs(g, runs, group, begin, height);
         place at = count ? place_of(g, first) : (place){0, 0, 0, 0};
         for (int64_t pixel = 0; pixel < count; pixel++, next_place(g, &at))
-            find(g, gathered + pixel * GATHER_PITCH, x, at, group, begin, height);
+            find(g, gathered + pixel * GATHER_PITCH, x, at, runs, found);
         p->a = gathered - first * GATHER_PITCH;
         p->c = (real *)c + begin * p->c_row;
         rows_block(p, (range){0, height}, columns, first, count, 0);

@@ -17,7 +17,8 @@ REAL = 4  # bytes of a float32
 class Case:
     """One line of the table.
 
-    kind: what is computed; sizes: m, k, n of a product, rows and columns, elements, or the layers of a network.
+    kind: what is computed; sizes: m, k, n of a product, rows and columns, elements, the layers of a network, or of a convolution batch,
+    pixels of a side, channels, outputs, taps of a side and strides (taps // 2 pixels of padding).
     """
 
     group: str
@@ -42,6 +43,9 @@ class Case:
         """Multiplications and additions that the work needs; an elementwise function counts as what is in FUNCTIONS."""
         if self.kind in PRODUCTS:
             return 2.0 * prod(self.sizes)
+        if self.kind in CONVOLUTIONS:
+            batch, _, channels, outputs, taps, _ = self.sizes
+            return 2.0 * batch * self.out**2 * outputs * channels * taps**2
         if self.kind in FUNCTIONS:
             return float(FUNCTIONS[self.kind] * self.sizes[0])
         if self.kind in ROWS:
@@ -54,12 +58,22 @@ class Case:
         return 3 * products - 2.0 * self.batch * self.sizes[0] * self.sizes[1]  # no gradient of the inputs
 
     @property
+    def out(self) -> int:
+        """Pixels of a side of a convolution's output."""
+        _, pixels, _, _, taps, strides = self.sizes
+        return (pixels + taps // 2 * 2 - taps) // strides + 1
+
+    @property
     def traffic(self) -> tuple[float, float]:
         """Bytes read and bytes written at least, if nothing stays in registers from one call to the next."""
         if self.kind in PRODUCTS:
             m, k, n = self.sizes
             arrays = {"x w": (m * k + k * n, m * n), "x^T dy": (m * k + m * n, k * n), "dy w^T": (m * n + k * n, m * k)}
             read, written = arrays[self.kind if self.kind in arrays else "x w"]
+        elif self.kind in CONVOLUTIONS:
+            batch, pixels, channels, outputs, taps, _ = self.sizes
+            x, y, w = batch * pixels**2 * channels, batch * self.out**2 * outputs, channels * outputs * taps**2
+            read, written = {"conv": (x + w, y), "conv dx": (y + w, x), "conv dw": (x + y, w)}[self.kind]
         elif self.kind in FUNCTIONS or self.kind in ROWS:
             read = written = prod(self.sizes)
         elif self.kind in UPDATES:
@@ -79,6 +93,7 @@ class Case:
 
 
 PRODUCTS = ("x w", "x^T dy", "dy w^T", "kernels.matmul")
+CONVOLUTIONS = ("conv", "conv dx", "conv dw")
 # Elementwise functions and their cost in multiply-adds, divisions and comparisons of their polynomials.
 FUNCTIONS = {"relu": 1, "add": 1, "exp": 16, "log": 22, "tanh": 28, "sigmoid": 24, "gelu": 46}
 ROWS = ("softmax", "sparse cross-entropy")
@@ -109,6 +124,18 @@ PLAIN = (
     *((128, 256, 10), (128, 784, 512), (256, 4096, 1000)),
 )
 IN_L1, OUT_OF_CACHE = 4096, 8 << 20  # elements
+IMAGES = (  # of ResNet-18, for ImageNet and CIFAR-10; a small net; 5 x 5; odd sizes
+    *((1, 56, 64, 64, 3, 1), (1, 28, 128, 128, 3, 1), (1, 14, 256, 256, 3, 1), (1, 7, 512, 512, 3, 1)),
+    *((32, 56, 64, 64, 3, 1), (32, 28, 128, 128, 3, 1), (32, 14, 256, 256, 3, 1), (32, 7, 512, 512, 3, 1)),
+    *((32, 32, 64, 64, 3, 1), (32, 4, 512, 512, 3, 1), (32, 56, 64, 128, 3, 2), (32, 56, 64, 128, 1, 2)),
+    *(
+        (8, 224, 3, 64, 7, 2),
+        (64, 28, 1, 32, 3, 1),
+        (64, 26, 32, 64, 3, 1),
+        (16, 24, 48, 64, 5, 1),
+        (3, 13, 100, 130, 3, 1),
+    ),
+)
 NETWORKS = (
     ((20, 64, 64, 2), 32, "adam"),
     ((4, 64, 64, 2), 4, "adam"),
@@ -126,6 +153,13 @@ def _products() -> Iterable[Case]:
             yield Case("training products", kind, sizes, quick=sizes == (32, 784, 256))
     for sizes in PLAIN:
         yield Case("plain products", "kernels.matmul", sizes, quick=sizes in SHORT)
+
+
+def _convolutions() -> Iterable[Case]:
+    for kind in CONVOLUTIONS:
+        for sizes in IMAGES:
+            if kind != "conv dx" or sizes[2] > 3:  # images themselves need no gradient
+                yield Case("convolutions", kind, sizes, quick=sizes == (1, 14, 256, 256, 3, 1))
 
 
 def _others() -> Iterable[Case]:
@@ -154,7 +188,7 @@ def _networks() -> Iterable[Case]:
             yield Case("inference", "predict", sizes, rows, quick=sizes[0] == 20)
 
 
-CASES = (*_products(), *_others(), *_networks())
+CASES = (*_products(), *_convolutions(), *_others(), *_networks())
 GROUPS = tuple(dict.fromkeys(case.group for case in CASES))
 BY_NAME = {case.name: case for case in CASES}
 TRAINING_ROWS, TRAINING_EPOCHS = 10_000, 5  # of the case "whole training"

@@ -53,6 +53,11 @@ def _operands(case: Case) -> list[Array]:
         m, k, n = case.sizes
         shapes = {"x^T dy": ((m, k), (m, n)), "dy w^T": ((m, n), (k, n))}.get(case.kind, ((m, k), (k, n)))
         return [normal(*shape) for shape in shapes]
+    if case.group == "convolutions":
+        batch, pixels, channels, outputs, taps, _ = case.sizes
+        x, y = (batch, pixels, pixels, channels), (batch, case.out, case.out, outputs)
+        w = (taps, taps, channels, outputs)
+        return [normal(*shape) for shape in {"conv": (x, w), "conv dx": (y, w), "conv dw": (x, y)}[case.kind]]
     if case.kind == "log":
         return [np.abs(normal(*case.sizes)) + np.float32(0.01)]
     if case.kind == "add":

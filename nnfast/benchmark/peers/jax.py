@@ -22,7 +22,9 @@ class Peer:
         self.versions = {"jax": f"{jax.__version__}, {threads} threads by affinity"}
 
     def make(self, case: Case) -> Work | None:
-        """Every case."""
+        """Every case but convolutions alone."""
+        if case.group == "convolutions":
+            return None
         if case.group == "steps":
             return train_by_steps(
                 case,

@@ -54,13 +54,15 @@ def op(case: Case, threads: int) -> Work:
     transpose = {"transpose_a": case.kind == "x^T dy", "transpose_b": case.kind == "dy w^T"}
     feeds, values = [], []
     for position, array in enumerate(operands):
-        if position == 1 and case.kind in ("x w", "dy w^T"):
+        if position == 1 and case.kind in ("x w", "dy w^T", "conv", "conv dx"):
             values.append(graph.variable(Variable(array.shape, initializer=array, layout="panel")))
         else:
             feeds.append(array)
             values.append(graph.input(array.shape, str(array.dtype)))
     if case.kind == "sparse cross-entropy":
         graph.outputs = list(nnfast.ops.call("sparse_cross_entropy", *values))
+    elif case.group == "convolutions":
+        graph.outputs = [convolution(case, values)]
     elif case.group in ("products", "training products"):
         graph.outputs = [call("matmul", *values, **transpose)]
     else:
@@ -74,6 +76,17 @@ def op(case: Case, threads: int) -> Work:
         return out
 
     return Work(plan.run, result)
+
+
+def convolution(case: Case, values: Sequence[Any]) -> Any:
+    _, pixels, channels, outputs, taps, strides = case.sizes
+    given = {"strides": (strides,) * 2, "padding": ((taps // 2,) * 2,) * 2, "dilation": (1, 1), "groups": 1}
+    if case.kind == "conv":
+        return call("conv", *values, **given)
+    kernel = (taps, taps, channels, outputs)
+    if case.kind == "conv dw":
+        return call("conv_weight_gradient", *values, weight_shape=kernel, **given)
+    return call("conv_input_gradient", *values, sizes=(pixels, pixels), weight_shape=kernel, **given)
 
 
 ATTRIBUTES: dict[str, dict[str, Any]] = {

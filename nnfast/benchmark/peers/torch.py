@@ -33,6 +33,8 @@ class Peer:
             return None
         if case.kind in UPDATES:
             return self._update(case)
+        if case.group == "convolutions":
+            return self._convolution(case)
         return self._function(case)
 
     def _tensor(self, array: Any) -> Any:
@@ -71,6 +73,30 @@ class Peer:
                     function(*operands, out)
 
         return Work(repeated(lambda: function(*operands, out)) if case.kind.startswith("sparse") else run, result)
+
+    def _convolution(self, case: Case) -> Work:
+        """On channels_last tensors; weights and their gradients in PyTorch's own order."""
+        torch = self.torch
+        batch, pixels, channels, outputs, taps, strides = case.sizes
+        first, second = (torch.from_numpy(array) for array in inputs.operands(case))
+        first = first.permute(0, 3, 1, 2)
+        second = second.permute(0, 3, 1, 2) if case.kind == "conv dw" else second.permute(3, 2, 0, 1)
+        second = second.contiguous(memory_format=torch.channels_last)
+        x = torch.empty(batch, channels, pixels, pixels).to(memory_format=torch.channels_last)
+        w = torch.empty(outputs, channels, taps, taps).to(memory_format=torch.channels_last)
+        shape = [strides] * 2, [taps // 2] * 2, [1, 1], False, [0, 0], 1
+        back = torch.ops.aten.convolution_backward
+
+        def compute() -> Any:
+            with torch.inference_mode():
+                if case.kind == "conv":
+                    return torch.nn.functional.conv2d(first, second, None, strides, taps // 2)
+                if case.kind == "conv dx":
+                    return back(first, x, second, None, *shape, (True, False, False))[0]
+                return back(second, first, w, None, *shape, (False, True, False))[1]
+
+        order = (2, 3, 1, 0) if case.kind == "conv dw" else (0, 2, 3, 1)
+        return Work(repeated(compute), lambda: [compute().numpy().transpose(order)])
 
     def _cross_entropy(self, logits: Any, labels: Any, _: Any) -> tuple[Any, Any]:
         logits = logits.detach().requires_grad_()
