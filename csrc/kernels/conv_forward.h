@@ -12,7 +12,7 @@ enum {
     STRIP_PITCH = NNF_CHUNK + 16, /* rows of a strip: apart in the cache, and with room for what copies spill over */
     CONV_COLUMNS = 2 * BLOCK_ROWS,
     CONV_STRIPS = 24,            /* of a block of pixels */
-    STRIP_AHEAD = 8 * NNF_PANEL, /* elements of w fetched ahead */
+    STRIP_AHEAD = 20 * NNF_PANEL, /* elements of w fetched ahead */
 };
 
 /* A tile whose rows lie STRIP_PITCH apart: one base, constant offsets. */

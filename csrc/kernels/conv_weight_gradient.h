@@ -9,7 +9,7 @@
 #ifndef NNF_CONV_WEIGHT_GRADIENT_H
 #define NNF_CONV_WEIGHT_GRADIENT_H
 
-enum { GATHER_ROWS = BLOCK_ROWS / 2, GATHER_PITCH = GATHER_ROWS + 16 };
+enum { GATHER_ROWS = BLOCK_ROWS, GATHER_PITCH = GATHER_ROWS + 16 };
 
 static void weight_gradient_chunk(const geometry *g, rows_product *p, const real *x, real *gathered, int64_t group,
                                   range rows, range columns, int64_t first, int64_t count) {
