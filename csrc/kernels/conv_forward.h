@@ -11,7 +11,7 @@
 enum {
     STRIP_PITCH = NNF_CHUNK + 16, /* rows of a strip: apart in the cache, and with room for what copies spill over */
     CONV_COLUMNS = 2 * BLOCK_ROWS,
-    CONV_STRIPS = 24,            /* of a block of pixels */
+    CONV_STRIPS = 24,             /* of a block of pixels */
     STRIP_AHEAD = 20 * NNF_PANEL, /* elements of w fetched ahead */
 };
 

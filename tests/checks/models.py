@@ -82,7 +82,23 @@ def custom(dtype="float32", without=()):
     return model, [array.astype(dtype) for array in data], 16
 
 
-MODELS = {"classifier": classifier, "two_inputs": two_inputs, "custom": custom}
+def images(dtype="float32", without=()):
+    """Convolutions of all kinds: a residual, groups, strides, dilation, depthwise, one pixel, transposed."""
+    nnfast.set_random_seed(4)
+    x = nnfast.Input((9, 8, 3), dtype=dtype, name="x")
+    first = layers.Conv2D(20, 3, padding="same", activation="relu", name="first")(x)
+    second = layers.Conv2D(20, 3, padding="same", dilation_rate=2, name="second")(first)
+    summed = layers.ReLU(name="relu")(layers.Add(name="add")([second, first]))
+    grouped = layers.Conv2D(12, 3, 2, groups=2, activation="tanh", name="grouped")(summed)
+    separable = layers.SeparableConv2D(16, 3, 2, "same", activation="relu", name="separable")(grouped)
+    larger = layers.Conv2DTranspose(5, 3, 2, "same", name="larger")(separable)
+    model = nnfast.Model(x, layers.Dense(4, name="last")(layers.Flatten(name="flatten")(larger)), name="images")
+    model.compile(optimizers.Adam(0.01, clipnorm=1.0), losses.MeanSquaredError(), without=without)
+    rng = np.random.default_rng(3)
+    return model, [rng.standard_normal((20, 9, 8, 3)).astype(dtype), rng.standard_normal((20, 4)).astype(dtype)], 8
+
+
+MODELS = {"classifier": classifier, "two_inputs": two_inputs, "custom": custom, "images": images}
 
 
 def parts(model, data):
