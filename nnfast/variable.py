@@ -75,7 +75,6 @@ class Variable:
             raise ShapeError(
                 f"{name}: shape {list(self.shape)} has more than 2^56 elements, which no memory holds; look for a size that is wrong"
             )
-        if layout not in ("row", "panel") or (layout == "panel" and len(self.shape) != 2):
         if layout not in ("row", "panel") or (layout == "panel" and len(self.shape) < 2):
             raise ShapeError(
                 f"Variable(layout={layout!r}): expected 'row', or 'panel' for two axes or more; the shape is {list(self.shape)}"

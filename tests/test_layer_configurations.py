@@ -48,6 +48,16 @@ CONFIGURED = [
     layers.CutMix(0.3, 4),
     layers.Masking(-1.0),
     *SPATIAL_CONFIGURED,
+    layers.Conv1D(4, 3, 2, "causal", None, 1, 2, "relu", False),
+    layers.Conv2D(4, (3, 2), data_format="channels_first", kernel_initializer="he_normal", kernel_regularizer="l2"),
+    layers.Conv3D(2, 3, padding=((1, 0), (0, 2), (1, 1)), dilation_rate=2, bias_initializer="ones"),
+    layers.Conv1DTranspose(4, 3, 2, "same", 1),
+    layers.Conv2DTranspose(4, 3, (2, 1), activation="tanh", bias_regularizer="l2"),
+    layers.Conv3DTranspose(4, 3, kernel_regularizer="l1"),
+    layers.DepthwiseConv1D(3, depth_multiplier=2, depthwise_regularizer="l2"),
+    layers.DepthwiseConv2D((3, 5), (2, 2), "same", depthwise_initializer="ones"),
+    layers.SeparableConv1D(4, 3, depth_multiplier=2, pointwise_initializer="ones"),
+    layers.SeparableConv2D(4, 3, use_bias=False, pointwise_regularizer="l2"),
 ]
 
 

@@ -43,6 +43,7 @@ LAYERS = {
     "Sequential": (lambda: nnfast.Sequential([layers.Dense(3)]), (4,)),
     "Model": (functional, (4,)),
     **RANDOM,
+    "Masking": (lambda: layers.Masking(), (2, 2)),
     **SPATIAL,
 }
 MERGING = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]

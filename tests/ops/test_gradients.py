@@ -19,8 +19,8 @@ MADE_AFTER_DIFFERENTIATION = [
     "block_moments",
     "combine_moments",
     "block_products",
+    "turn_weight",
 ]
-MADE_AFTER_DIFFERENTIATION = ["elementwise_program", "product_with_epilogue", "turn_weight"]
 REWRITTEN_BEFORE = [name for name in OPS if name.endswith("_of_probabilities")]
 NO_SECOND_DERIVATIVE = [
     f"{name}_gradient"
