@@ -107,14 +107,16 @@ typedef struct nnf_run {
 
 void nnf_prepare_run(nnf_run *run);
 void nnf_run_thread(nnf_run *run, int thread);
+void nnf_relax(void); /* between two looks at what another thread is to change */
 
-/* team.c: take the team before a parallel region for work that takes one thread about so long (0: run serially), give
- * it back after; note the end of every run that could have used it. */
-void nnf_team_prepare(void);
-int nnf_team_take(double work_ns);
-void nnf_team_note_end(int crowded);
+/* team.c: the threads of the process that share a run. `region` opens a parallel region of so many threads; each calls
+ * nnf_team_work with its number, counted from 1, and theirs. */
+typedef void (*nnf_region)(int threads);
+void nnf_team_prepare(nnf_region open);
+void nnf_team_work(int thread, int threads);
+void nnf_team_run(nnf_run *run, double work_ns);
+int nnf_team_limit(void);
 int64_t nnf_team_set_wake_from(int64_t work_ns);
-void nnf_team_give(void);
 int nnf_openmp_version(void);
 
 /* memory.c: zeroed, 64-byte aligned; NULL when there is none. */

@@ -1,4 +1,4 @@
-/* The loop that each thread of a team runs. The team itself (OpenMP, or one caller alone) belongs to the caller.
+/* The loop that each thread of a team runs. team.c says who is in it.
  *
  * Between two barriers lies a phase: steps that need no waiting. A phase is divided into shares, as many as threads
  * were asked for, and a thread takes its own share first, so that its part of the weights stays in its cache. A share
@@ -52,7 +52,7 @@ static void set_float_state(uint64_t state) { (void)state; }
 static const uint64_t default_float_state = 0;
 #endif
 
-static void relax(void) {
+void nnf_relax(void) {
 #if defined(__x86_64__)
     _mm_pause();
 #elif defined(__aarch64__)
@@ -102,7 +102,7 @@ static void wait_for_the_end_of(nnf_run *run, int64_t position) {
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
             if (atomic_load_explicit(&run->position, memory_order_acquire) != position)
                 return;
-            relax();
+            nnf_relax();
         }
         const int64_t now = now_ns();
         if (!begin)
@@ -140,7 +140,7 @@ static int nobody_takes(nnf_run *run, int share, int64_t position, int patience)
             return 0;
         if (i == patience)
             return 1;
-        relax();
+        nnf_relax();
     }
 }
 

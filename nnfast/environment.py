@@ -8,8 +8,7 @@ are for tests.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nnfast.errors import SettingError, unknown_name
@@ -153,25 +152,6 @@ def hardware_thread_count(root: str = "/", affinity: frozenset[int] | None = Non
     # min keeps the first of equals, so the plainest reason is named.
     count, reason = min(limits, key=lambda limit: limit[0])
     return min(max(1, count), MOST_THREADS), reason
-
-
-@contextmanager
-def short_openmp_waits() -> Iterator[None]:
-    """Let an OpenMP runtime that is loaded in this block spin briefly when it waits, unless the user has set how it waits.
-
-    libgomp spins 300,000 times by default, which is 18 ms where a pause takes 60 ns. A thread that spins holds a core that another
-    pool, or the thread it waits for, may need: beside NumPy's BLAS a step of 48 us took 500 us, and 115 us with this (Intel Xeon,
-    2 cores, 2026-11).
-    """
-    name = "GOMP_SPINCOUNT"
-    if name in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        yield
-        return
-    os.environ[name] = "1000"
-    try:
-        yield
-    finally:
-        del os.environ[name]
 
 
 def _read(name: str, environ: Mapping[str, str] | None) -> str | None:

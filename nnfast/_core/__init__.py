@@ -1,8 +1,5 @@
 """Where Python meets C: `runtime` (SIMD levels, memory, kernel tables) and `executor` (runs a plan's steps without the GIL), `calls` (the short way into a plan)."""
 
-from nnfast.environment import short_openmp_waits
-
-with short_openmp_waits():
-    from nnfast._core import calls, executor, runtime
+from nnfast._core import calls, executor, runtime
 
 __all__ = ["calls", "executor", "runtime"]

@@ -23,6 +23,7 @@ cdef class Executor:
     cdef list owners
     cdef Memory scratch
     cdef readonly int threads
+    cdef readonly int used  # threads in the last run: 1 where the team was taken, or not worth it
     cdef double work_ns
     cdef list first_size
     cdef list size_count

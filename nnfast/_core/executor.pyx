@@ -1,9 +1,9 @@
 # cython: language_level=3
 # cython: boundscheck=False, wraparound=False
-"""Runs a plan's steps: no GIL, no allocation, one OpenMP region for all batches of a call.
+"""Runs a plan's steps: no GIL, no allocation, all batches of a call at once.
 
 In: steps as nnfast.plan made them, and the addresses of the memory they use. This is the one place that opens a
-parallel region.
+parallel region: one, whose threads wait for runs (csrc/team.c).
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -14,13 +14,19 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from nnfast._core.nnfast cimport (
-    NNF_PARAMETERS, NNF_SCRATCH_BYTES, nnf_function, nnf_kernel, nnf_openmp_version, nnf_operation, nnf_phase,
-    nnf_prepare_run, nnf_run, nnf_run_thread, nnf_share, nnf_step, nnf_team_give, nnf_team_prepare, nnf_team_note_end,
-    nnf_team_set_wake_from, nnf_team_take,
+    NNF_PARAMETERS, NNF_SCRATCH_BYTES, nnf_function, nnf_kernel, nnf_openmp_version, nnf_operation, nnf_phase, nnf_run,
+    nnf_share, nnf_step, nnf_team_limit, nnf_team_prepare, nnf_team_run, nnf_team_set_wake_from, nnf_team_work,
 )
 from nnfast._core.runtime cimport Memory
 
-nnf_team_prepare()
+
+cdef void _open_region(int threads) noexcept nogil:
+    """One region for many runs: csrc/team.c has its threads wait in it."""
+    with parallel(num_threads=threads):
+        nnf_team_work(threadid() + 1, threads)
+
+
+nnf_team_prepare(&_open_region)
 
 
 def set_wake_from(int64_t work_ns) -> int:
@@ -164,11 +170,11 @@ cdef class Executor:
         cdef int wanted = min(threads, self.threads) if threads > 0 else self.threads
         cdef Memory scratch
         cdef int32_t i
-        cdef bint team
         for i in range(len(self.owners)):
             if self.owners[i] is None:
                 raise RuntimeError(f"space {i} of the plan is not bound")
-        scratch = self._take_scratch(max(wanted, 1))
+        wanted = max(min(wanted, nnf_team_limit()), 1)
+        scratch = self._take_scratch(wanted)
         run.steps = self.steps
         run.phases = self.phases
         run.phase_count = self.phase_count
@@ -177,31 +183,20 @@ cdef class Executor:
         run.profile_ns = self.profile if profile else NULL
         if profile:
             memset(self.profile, 0, self.count * sizeof(int64_t))
-        try:
-            team = wanted > 1 and nnf_team_take(batches * self.work_ns)
-            run.threads = wanted if team else 1
-            nnf_prepare_run(&run)
-            if not team:
-                with nogil:
-                    nnf_run_thread(&run, 0)
-                if wanted > 1:
-                    nnf_team_note_end(0)
-                return
-            try:
-                with nogil, parallel(num_threads=wanted):
-                    nnf_run_thread(&run, threadid())
-            finally:
-                nnf_team_note_end(run.crowded)
-                nnf_team_give()
-        finally:
-            _scratch.append(scratch)
+        run.threads = wanted
+        with nogil:
+            nnf_team_run(&run, batches * self.work_ns)
+        self.used = run.threads
+        _scratch.append(scratch)
 
     cdef Memory _take_scratch(self, int threads):
         """Working memory for this run; the pointers in the steps change only when it is another piece than before."""
         cdef Memory memory = None
         cdef int32_t i
-        if _scratch:
+        try:
             memory = _scratch.pop()
+        except IndexError:
+            pass
         if memory is None or memory.nbytes < threads * NNF_SCRATCH_BYTES:
             memory = Memory(threads * NNF_SCRATCH_BYTES)
         if memory is not self.scratch:

@@ -59,15 +59,13 @@ cdef extern from "nnfast.h" nogil:
         int32_t threads
         int64_t batches
         int64_t *profile_ns
-        int32_t crowded
 
-    void nnf_prepare_run(nnf_run *run)
-    void nnf_run_thread(nnf_run *run, int thread)
-    void nnf_team_prepare()
-    int nnf_team_take(double work_ns)
-    void nnf_team_note_end(int crowded)
+    ctypedef void (*nnf_region)(int threads) noexcept nogil
+    void nnf_team_prepare(nnf_region open)
+    void nnf_team_work(int thread, int threads)
+    void nnf_team_run(nnf_run *run, double work_ns)
+    int nnf_team_limit()
     int64_t nnf_team_set_wake_from(int64_t work_ns)
-    void nnf_team_give()
     int nnf_openmp_version()
     void *nnf_allocate(int64_t nbytes)
     void nnf_release(void *block, int64_t nbytes)
