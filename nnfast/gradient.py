@@ -17,6 +17,7 @@ from nnfast.errors import DtypeError, ShapeError
 from nnfast.graph.ir import FLOATS, Graph, Value
 from nnfast.graph.trace import is_variable, tracing
 from nnfast.passes.autodiff import gradients
+from nnfast.locks import free_in_child
 from nnfast.plan.eager import as_tensor
 from nnfast.plan.plan import build
 from nnfast.training.state import TrainingState
@@ -31,7 +32,7 @@ class GradientFunction:
         self.training = training
         self.state = TrainingState()
         self._plans: dict[Any, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = free_in_child(threading.Lock())
 
     def variables(self) -> list[Any] | None:
         """The variables to differentiate with respect to; None stands for the arguments."""

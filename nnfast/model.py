@@ -17,6 +17,7 @@ import numpy as np
 from nnfast import serialization
 from nnfast.data import ArraySource, BatchSource, as_row_list, check_batch_size
 from nnfast.errors import DataError, NnfastError
+from nnfast.locks import free_in_child
 from nnfast.structure import Structure
 from nnfast.summary import PlanReport, report, summary
 from nnfast.training import loop
@@ -42,7 +43,7 @@ class Model(Structure):
         super().__init__(inputs, outputs, name, **kwargs)
         self._compiled: Compiled | None = None
         self._predict = PredictPlans(self)
-        self._busy = threading.Lock()
+        self._busy = free_in_child(threading.Lock())
         self.state = TrainingState()
         self.history: Any = None
         self.stop_training = False

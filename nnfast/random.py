@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnfast.errors import SettingError
+from nnfast.locks import free_in_child
 from nnfast.ops.random import COUNTERS, SEED
 from nnfast.ops.registry import OPS
 from nnfast.plan.eager import run_op
@@ -19,7 +20,7 @@ from nnfast.plan.eager import run_op
 
 class _State:
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = free_in_child(threading.Lock())
         self.seed: int | None = None
         self.streams = 0
 

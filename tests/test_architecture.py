@@ -30,7 +30,7 @@ ORDER = """
     config
     windows
     _core
-    environment errors _version
+    environment errors locks _version
 """
 RANK = {name: rank for rank, line in enumerate(reversed(ORDER.split("\n"))) for name in line.split()}
 

@@ -13,10 +13,13 @@ from cpython.pythread cimport (
     NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock, PyThread_release_lock,
     PyThread_type_lock, WAIT_LOCK,
 )
+from cython cimport critical_section
 from libc.math cimport INFINITY, floor
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uintptr_t
 
 from nnfast._core.executor cimport Executor
+
+from nnfast.locks import free_in_child
 
 from numpy import empty as _empty, ndarray as _ndarray
 
@@ -122,6 +125,7 @@ cdef class DirectCall:
     cdef bint in_place
     cdef readonly int threads  # that the plan was made for
     cdef PyThread_type_lock lock
+    cdef object __weakref__
 
     def __cinit__(self, Executor executor, int first, list inputs, list outputs, bint in_place, int threads):
         self.executor, self.first, self.inputs, self.outputs = executor, first, inputs, outputs
@@ -129,6 +133,13 @@ cdef class DirectCall:
         self.lock = PyThread_allocate_lock()
         if self.lock == NULL:
             raise MemoryError("nnfast could not get a lock")
+        free_in_child(self)
+
+    def _at_fork_reinit(self) -> None:
+        if PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+            PyThread_release_lock(self.lock)
+        else:
+            self.lock = PyThread_allocate_lock()  # the one that is held stays, a few bytes
 
     def __dealloc__(self):
         if self.lock != NULL:
@@ -193,7 +204,8 @@ cdef class DirectCall:
 
 
 cdef class Calls:
-    """DirectCalls of one op or model for different shapes, those used last in front."""
+    """DirectCalls of one op or model for different shapes, those used last in front. Without a GIL, an attribute that threads exchange
+    is read and written in a critical section, which costs nothing with one."""
 
     cdef list calls
 
@@ -202,22 +214,26 @@ cdef class Calls:
 
     def add(self, DirectCall call) -> None:
         """Take a call in; the one that was not used for longest goes."""
-        if not any(known is call for known in self.calls):
-            self.calls = [call, *self.calls[:_MOST_CALLS - 1]]
+        with critical_section(self):
+            if not any([known is call for known in self.calls]):
+                self.calls = [call, *self.calls[:_MOST_CALLS - 1]]
 
     cpdef list call(self, tuple operands, int threads, out=None):
         """The outputs; None where no call takes these arrays."""
-        cdef list calls = self.calls
+        cdef list calls
         cdef list found
         cdef DirectCall call
         cdef Py_ssize_t i
+        with critical_section(self):
+            calls = self.calls
         for i in range(len(calls)):
             call = <DirectCall> calls[i]
             if call.threads == threads:
                 found = call.call(operands, out)
                 if found is not None:
                     if i:
-                        self.calls = [call, *calls[:i], *calls[i + 1:]]
+                        with critical_section(self):
+                            self.calls = [call, *calls[:i], *calls[i + 1:]]
                     return found
         return None
 

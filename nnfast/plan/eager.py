@@ -18,13 +18,14 @@ from nnfast.config import get_num_threads
 from nnfast.errors import DtypeError
 from nnfast.graph import trace
 from nnfast.graph.ir import DTYPES, Graph
+from nnfast.locks import free_in_child
 from nnfast.ops.registry import OpDef
 from nnfast.passes.layout import assign_layouts
 from nnfast.passes.simplify import decompose, decompose_late
 from nnfast.plan.plan import Plan, build
 
 _plans: OrderedDict[Any, Plan] = OrderedDict()
-_lock = threading.RLock()
+_lock = free_in_child(threading.RLock())
 _all: weakref.WeakSet[OpCall] = weakref.WeakSet()
 MOST_PLANS = 256
 INT32 = np.iinfo(np.int32)

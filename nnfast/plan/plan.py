@@ -19,6 +19,7 @@ from nnfast._core.calls import BatchCall, DirectCall, Spec
 from nnfast._core.executor import Executor
 from nnfast.errors import DataError, DtypeError, ShapeError
 from nnfast.graph.ir import Graph, Value
+from nnfast.locks import free_in_child
 from nnfast.ops.random import ITERATION, ROW, SLOT
 from nnfast.passes import IN_PLACE
 from nnfast.passes.reuse import reuse_in_place
@@ -98,7 +99,7 @@ class Plan:
         self._executor.bind(CONSTANTS, self._constants.address, self._constants)
         for i, home in enumerate(layout.homes):
             self._executor.bind(2 + i, home.address, home)
-        self._lock = threading.Lock()
+        self._lock = free_in_child(threading.Lock())
         self._gathers = [i for i, step in enumerate(steps) if step.kernel.startswith("gather_rows")]
         self._records = [i for i, step in enumerate(steps) if step.kernel == "record"]
 

@@ -19,6 +19,7 @@ from nnfast._core.calls import Calls, Unchanged
 from nnfast.config import get_num_threads
 from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
+from nnfast.locks import free_in_child
 from nnfast.training.quick import QuickSteps
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Spec, Step, make_step, predict_step
@@ -177,7 +178,7 @@ class PredictPlans:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.plans: OrderedDict[Any, Any] = OrderedDict()
-        self.lock = threading.Lock()
+        self.lock = free_in_child(threading.Lock())
         self.calls = Calls()  # of plans that are valid as long as nothing has changed
         self.unchanged = Unchanged([])
 
