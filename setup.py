@@ -23,6 +23,9 @@ LEVELS = {
     "arm64": {"scalar": [], "neon": []},
 }
 DEBUG = bool(os.environ.get("NNFAST_BUILD_DEBUG"))  # bounds checks on, symbols kept
+# What .ci/sanitize builds with, such as "address,undefined"; a finding ends the process.
+SANITIZE = os.environ.get("NNFAST_BUILD_SANITIZE")
+SANITIZED = [f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"] if SANITIZE else []
 # The numeric contract rests on -ffp-contract=off; see csrc/README.md.
 FLAGS = [
     "-std=gnu11",
@@ -32,7 +35,8 @@ FLAGS = [
     "-fvisibility=hidden",
     "-Wall",
     "-Wno-unused-function",
-    "-g" if DEBUG else "-g0",
+    "-g" if DEBUG or SANITIZE else "-g0",
+    *(["-O1", *SANITIZED] if SANITIZE else []),
 ]
 
 
@@ -47,7 +51,7 @@ class build_ext(_build_ext):
         kernels = self.compile_levels()
         for extension in self.extensions:
             extension.extra_compile_args = [*FLAGS, *openmp]
-            extension.extra_link_args = list(openmp)
+            extension.extra_link_args = [*openmp, *SANITIZED]
             if extension.name == "nnfast._core.runtime":
                 extension.extra_objects = kernels
         super().build_extensions()

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 def note_change() -> None: ...
@@ -15,7 +15,8 @@ class Spec:
 class DirectCall:
     threads: int
     def __init__(
-        self, executor: Any, first: int, inputs: list[Spec], outputs: list[Spec], in_place: bool, threads: int
+        self, executor: Any, another: Callable[[], Any], most: int, first: int, inputs: list[Spec], outputs: list[Spec],
+        in_place: bool, threads: int,
     ) -> None: ...
     def call(self, operands: tuple[Any, ...], out: Sequence[Any] | None = None) -> list[Any] | None: ...
 

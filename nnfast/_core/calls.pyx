@@ -112,38 +112,62 @@ cdef Py_buffer *_views(int count) except NULL:
     return views
 
 
-cdef class DirectCall:
-    """A plan without streams on arrays; the one place where such a plan is run, by one thread at a time.
-
-    in_place: an output may be exactly the memory of an input.
-    """
+cdef class _Place:
+    """An executor, and the lock that the thread which uses it holds."""
 
     cdef Executor executor
-    cdef int first
-    cdef list inputs
-    cdef list outputs
-    cdef bint in_place
-    cdef readonly int threads  # that the plan was made for
     cdef PyThread_type_lock lock
     cdef object __weakref__
 
-    def __cinit__(self, Executor executor, int first, list inputs, list outputs, bint in_place, int threads):
-        self.executor, self.first, self.inputs, self.outputs = executor, first, inputs, outputs
-        self.in_place, self.threads = in_place, threads
+    def __cinit__(self, Executor executor):
+        self.executor = executor
         self.lock = PyThread_allocate_lock()
         if self.lock == NULL:
             raise MemoryError("nnfast could not get a lock")
         free_in_child(self)
 
     def _at_fork_reinit(self) -> None:
-        if PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
-            PyThread_release_lock(self.lock)
+        if self.take():
+            self.give()
         else:
             self.lock = PyThread_allocate_lock()  # the one that is held stays, a few bytes
 
     def __dealloc__(self):
         if self.lock != NULL:
             PyThread_free_lock(self.lock)
+
+    cdef bint take(self) noexcept:
+        return PyThread_acquire_lock(self.lock, NOWAIT_LOCK)
+
+    cdef void wait(self) noexcept:
+        with nogil:
+            PyThread_acquire_lock(self.lock, WAIT_LOCK)
+
+    cdef void give(self) noexcept:
+        PyThread_release_lock(self.lock)
+
+
+cdef class DirectCall:
+    """A plan without streams on arrays; the one place where such a plan is run.
+
+    A thread that finds all executors in use makes one more, by `another`, as long as there are fewer than `most`; then it waits.
+    in_place: an output may be exactly the memory of an input.
+    """
+
+    cdef list places
+    cdef object another
+    cdef int most
+    cdef int first
+    cdef list inputs
+    cdef list outputs
+    cdef bint in_place
+    cdef readonly int threads  # that the plan was made for
+
+    def __init__(self, Executor executor, another, int most, int first, list inputs, list outputs, bint in_place,
+                 int threads):
+        self.places, self.another, self.most = [_Place(executor)], another, most
+        self.first, self.inputs, self.outputs = first, inputs, outputs
+        self.in_place, self.threads = in_place, threads
 
     cpdef list call(self, tuple operands, out=None):
         """The outputs, in the arrays of `out` where it is given; None where an array cannot be used as it lies."""
@@ -188,19 +212,32 @@ cdef class DirectCall:
                     return True
         return False
 
+    cdef _Place _take_place(self):
+        """A place for this thread, which has to give it back."""
+        cdef _Place place
+        for place in self.places:
+            if place.take():
+                return place
+        if len(self.places) < self.most:
+            place = _Place(self.another())
+            place.take()
+            self.places.append(place)
+            return place
+        place = <_Place> self.places[0]
+        place.wait()
+        return place
+
     cdef _run(self, Py_buffer *views, int count):
         cdef int i
-        if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
-            with nogil:
-                PyThread_acquire_lock(self.lock, WAIT_LOCK)
+        cdef _Place place = self._take_place()
         try:
             for i in range(count):
-                self.executor._bind(self.first + i, <char *> views[i].buf, self)  # the views keep the arrays
-            self.executor.run()
+                place.executor._bind(self.first + i, <char *> views[i].buf, self)  # the views keep the arrays
+            place.executor.run()
         finally:
             for i in range(count):
-                self.executor._release(self.first + i)
-            PyThread_release_lock(self.lock)
+                place.executor._release(self.first + i)
+            place.give()
 
 
 cdef class Calls:

@@ -80,38 +80,53 @@ class Plan:
         spaces = [layout.places[value].space for value in graph.outputs]
         # outputs that share another value's memory
         self._elsewhere = [i for i, space in enumerate(spaces) if space != first + i]
-        try:
-            self.arena = runtime.Memory(max(layout.arena_bytes, 64))
-        except MemoryError:
-            raise MemoryError(
-                f"the plan needs {layout.arena_bytes:,} bytes for its arena; largest values: {_largest(layout)}"
-            ) from None
+        self._level = level
         self._constants = runtime.Memory(max(layout.constant_bytes, 64))
         for value in graph.constants.values():
             self._view(self._constants, value)[...] = value.payload
-        self._executor = Executor(
-            [_in_c(step, level) for step in steps],
-            self._external + self._external_count(),
-            threads,
-            sum(map(estimate_ns, steps)),
-        )
-        self._executor.bind(ARENA, self.arena.address, self.arena)
-        self._executor.bind(CONSTANTS, self._constants.address, self._constants)
-        for i, home in enumerate(layout.homes):
-            self._executor.bind(2 + i, home.address, home)
+        self.arena = self._new_arena()
+        self._executor = self._new_executor(self.arena)
         self._lock = free_in_child(threading.Lock())
         self._gathers = [i for i, step in enumerate(steps) if step.kernel.startswith("gather_rows")]
         self._records = [i for i, step in enumerate(steps) if step.kernel == "record"]
 
+    def _new_arena(self) -> Any:
+        try:
+            return runtime.Memory(max(self.layout.arena_bytes, 64))
+        except MemoryError:
+            raise MemoryError(
+                f"the plan needs {self.layout.arena_bytes:,} bytes for its arena; largest values: {_largest(self.layout)}"
+            ) from None
+
+    def _new_executor(self, arena: Any) -> Executor:
+        executor = Executor(
+            [_in_c(step, self._level) for step in self.steps],
+            self._external + self._external_count(),
+            self.threads,
+            sum(map(estimate_ns, self.steps)),
+        )
+        executor.bind(ARENA, arena.address, arena)
+        executor.bind(CONSTANTS, self._constants.address, self._constants)
+        for i, home in enumerate(self.layout.homes):
+            executor.bind(2 + i, home.address, home)
+        return executor
+
     @cached_property
     def direct(self) -> DirectCall:
-        """The plan on arrays that can be used as they lie."""
+        """The plan on arrays that can be used as they lie; several at once on arenas of their own, where no output is read from it."""
         inputs, outputs = (
             [Spec(tuple(shape), dtype) for shape, dtype in specs] for specs in (self._input_specs, self._output_specs)
         )
         ops = [node.op for node in self.graph.nodes]
         in_place = len(ops) == 1 and ops[0].kind == "elementwise"
-        return DirectCall(self._executor, self._external, inputs, outputs, in_place, self.threads_asked)
+
+        def another() -> Executor:
+            return self._new_executor(self._new_arena())
+
+        most = 1 if self._elsewhere else self.threads_asked
+        return DirectCall(
+            self._executor, another, most, self._external, inputs, outputs, in_place, self.threads_asked
+        )
 
     @property
     def gives_all(self) -> bool:
