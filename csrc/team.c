@@ -8,10 +8,11 @@
  * that do not come.
  *
  * One caller at a time has the team, with as many threads fewer as other callers run (sixteen that predicted 512 rows
- * with two threads took 1.14 to 1.20 times as long as one after the other before, 0.72 to 0.79 so). One that finds it taken runs alone, as does a short run whose workers sleep: to
- * wake them takes longer than they save. `predict` of one row by 784-512-256-10 took 291 us with sleeping threads, 49
- * us on one (Intel Xeon, AVX-512, 2026-11). It also takes one thread for some time after the team was found on one
- * processor, as it is after a wake on a virtual machine. The bits are the same. */
+ * with two threads took 1.14 to 1.20 times as long as one after the other before, 0.72 to 0.79 so). One that finds it
+ * taken runs alone, as does a short run whose workers sleep: to wake them takes longer than they save. `predict` of one
+ * row by 784-512-256-10 took 291 us with sleeping threads, 49 us on one (Intel Xeon, AVX-512, 2026-11). It also takes
+ * one thread for some time after the team was found on one processor, as it is after a wake on a virtual machine. The
+ * bits are the same. */
 #include "nnfast.h"
 
 #include <pthread.h>

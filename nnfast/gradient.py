@@ -16,8 +16,8 @@ from nnfast.config import get_num_threads
 from nnfast.errors import DtypeError, ShapeError
 from nnfast.graph.ir import FLOATS, Graph, Value
 from nnfast.graph.trace import is_variable, tracing
-from nnfast.passes.autodiff import gradients
 from nnfast.locks import free_in_child
+from nnfast.passes.autodiff import gradients
 from nnfast.plan.eager import as_tensor
 from nnfast.plan.plan import build
 from nnfast.training.state import TrainingState

@@ -15,8 +15,15 @@ class Spec:
 class DirectCall:
     threads: int
     def __init__(
-        self, executor: Any, another: Callable[[], Any], most: int, first: int, inputs: list[Spec], outputs: list[Spec],
-        in_place: bool, threads: int,
+        self,
+        executor: Any,
+        another: Callable[[], Any],
+        most: int,
+        first: int,
+        inputs: list[Spec],
+        outputs: list[Spec],
+        in_place: bool,
+        threads: int,
     ) -> None: ...
     def call(self, operands: tuple[Any, ...], out: Sequence[Any] | None = None) -> list[Any] | None: ...
 

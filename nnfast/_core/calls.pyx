@@ -150,7 +150,8 @@ cdef class _Place:
 cdef class DirectCall:
     """A plan without streams on arrays; the one place where such a plan is run.
 
-    A thread that finds all executors in use makes one more, by `another`, as long as there are fewer than `most`; then it waits.
+    A thread that finds all executors in use makes one more, by `another`, as long as there are fewer than `most`; then
+    it waits.
     in_place: an output may be exactly the memory of an input.
     """
 
@@ -241,8 +242,11 @@ cdef class DirectCall:
 
 
 cdef class Calls:
-    """DirectCalls of one op or model for different shapes, those used last in front. Without a GIL, an attribute that threads exchange
-    is read and written in a critical section, which costs nothing with one."""
+    """DirectCalls of one op or model for different shapes, those used last in front.
+
+    Without a GIL, an attribute that threads exchange is read and written in a critical section; with one, that is
+    nothing.
+    """
 
     cdef list calls
 

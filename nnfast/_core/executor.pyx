@@ -34,11 +34,14 @@ def set_wake_from(int64_t work_ns) -> int:
     return nnf_team_set_wake_from(work_ns)
 
 
-# Shorter work keeps the GIL: to hand it to a waiting thread and get it back takes longer. Sixteen threads that predict one row by
-# 256-256-256-256 took 1.01 to 1.07 times as long as one after the other, 1.17 to 1.2 without this (Intel Xeon, 2 cores, 2026-11).
+# Shorter work keeps the GIL: to hand it to a waiting thread and get it back takes longer. Sixteen threads that predict
+# one row by 256-256-256-256 took 1.01 to 1.07 times as long as one after the other, 1.17 to 1.2 without this (two-core
+# Intel Xeon, AVX-512, 2026-11).
 cdef double _KEEP_GIL_NS = 50000.0
 
-cdef list _scratch = []  # working memory that no running plan uses
+# Working memory that no running plan uses. Never empty: a list that becomes shorter than half of what it was asks for
+# memory anew.
+cdef list _scratch = [None] * 4
 
 
 def openmp_version() -> int:

@@ -124,9 +124,7 @@ class Plan:
             return self._new_executor(self._new_arena())
 
         most = 1 if self._elsewhere else self.threads_asked
-        return DirectCall(
-            self._executor, another, most, self._external, inputs, outputs, in_place, self.threads_asked
-        )
+        return DirectCall(self._executor, another, most, self._external, inputs, outputs, in_place, self.threads_asked)
 
     @property
     def gives_all(self) -> bool:

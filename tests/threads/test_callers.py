@@ -129,7 +129,9 @@ def test_predict_while_another_thread_trains():
     """No crash, and finite numbers: of weights between two steps, not of one moment."""
     model, x, y = teams.network()
     stop = threading.Event()
-    trainer = threading.Thread(target=lambda: [model.fit(x, y, batch_size=64, verbose=0) for _ in iter(stop.is_set, True)])
+    trainer = threading.Thread(
+        target=lambda: [model.fit(x, y, batch_size=64, verbose=0) for _ in iter(stop.is_set, True)]
+    )
     trainer.start()
     try:
         for _ in range(20):

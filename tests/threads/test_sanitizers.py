@@ -20,8 +20,19 @@ pytestmark = pytest.mark.skipif(
 
 def build(folder, sanitizers, *sources):
     program = folder / "team"
-    flags = ["-std=gnu11", "-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-I", str(CSRC), "-pthread"]
-    done = subprocess.run(["gcc", *flags, "-o", str(program), *map(str, sources)], capture_output=True, text=True, check=False)
+    flags = [
+        "-std=gnu11",
+        "-O1",
+        "-g",
+        f"-fsanitize={sanitizers}",
+        "-fno-sanitize-recover=all",
+        "-I",
+        str(CSRC),
+        "-pthread",
+    ]
+    done = subprocess.run(
+        ["gcc", *flags, "-o", str(program), *map(str, sources)], capture_output=True, text=True, check=False
+    )
     if done.returncode and "cannot find" in done.stderr:
         pytest.skip(f"gcc without {sanitizers}")
     assert done.returncode == 0, done.stderr
@@ -45,7 +56,9 @@ def test_a_race_is_found(tmp_path):
     """The same test finds a missing barrier: both steps in one phase."""
     source = tmp_path / "broken.c"
     text = (HERE / "team_alone.c").read_text()
-    broken = text.replace("{{0, 1, MOST}, {1, 2, MOST}}", "{{0, 2, MOST}}").replace("run->phase_count = 2", "run->phase_count = 1")
+    broken = text.replace("{{0, 1, MOST}, {1, 2, MOST}}", "{{0, 2, MOST}}").replace(
+        "run->phase_count = 2", "run->phase_count = 1"
+    )
     assert broken != text
     source.write_text(broken)
     program = build(tmp_path, "thread", source, CSRC / "team.c", CSRC / "run.c")
