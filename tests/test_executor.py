@@ -10,19 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from checks import allocations, models, ops
+from checks.processes import run_script
 
 import nnfast
 from nnfast._core import runtime
 from nnfast._core.executor import Executor, openmp_version
 from nnfast.ops.registry import OPS
 from nnfast.plan import eager
-
-TESTS = Path(__file__).parent
 
 COUNT = """
 import ctypes, json, sys
@@ -246,14 +244,6 @@ def test_one_model_in_two_threads_is_refused():
         x, y, batch_size=96, epochs=1, verbose=0, callbacks=[nnfast.callbacks.LambdaCallback(on_train_batch_end=again)]
     )
     assert refused and "being trained" in refused[0]
-
-
-def run_script(script, timeout=60, environment=None, **options):
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), **(environment or {})}
-    return subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script], env=environment, capture_output=True, text=True,
-        timeout=timeout, check=False, **options,
-    )  # fmt: skip
 
 
 ABSENT = """
