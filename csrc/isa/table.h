@@ -11,6 +11,7 @@
 #include "../kernels/norm.h"
 #include "../kernels/pool.h"
 #include "../kernels/random.h"
+#include "../kernels/recurrent.h"
 #include "../kernels/reduce.h"
 #include "../kernels/resample.h"
 #include "../kernels/shape.h"
@@ -31,6 +32,7 @@
     NNF_NORM_KERNELS(X)                                                                                                \
     NNF_POOL_KERNELS(X)                                                                                                \
     NNF_RESAMPLE_KERNELS(X)                                                                                            \
+    NNF_RECURRENT_KERNELS(X)                                                                                           \
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_LIMITS_KERNELS(X)
 

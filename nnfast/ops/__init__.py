@@ -10,6 +10,7 @@ from typing import Any
 
 from nnfast.graph.ir import Value as _Value
 from nnfast.ops import matmul as _products  # noqa: F401  (the families register their ops)
+from nnfast.ops import recurrent as _sequences  # noqa: F401
 from nnfast.ops import softmax as _rows  # noqa: F401
 
 from nnfast.ops import (  # noqa: F401  # isort: skip

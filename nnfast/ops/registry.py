@@ -66,6 +66,7 @@ class Call:
     inputs: Sequence[int | None] | None = None
     dtype: str | None = None  # whose table the kernel comes from, where that is not the output's type
     program: Sequence[Operation] = ()
+    portion: float = 1.0  # of its buffers' bytes that this call moves
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,6 +98,7 @@ class OpDef:
     updates: tuple[int, ...] = ()  # output i is written over input updates[i]
     layout: str = "row"  # of the outputs in memory
     keeps_zero: bool = False  # f(0, ..) == 0: may run on padded panels
+    panels: tuple[int, ...] = ()  # inputs that the kernel reads from panels
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):

@@ -39,7 +39,7 @@ def assign_layouts(graph: Graph) -> Graph:
             outputs = new.add(node.op, [v if v.size == 1 else _as(v, "panel") for v in inputs], node.attributes)
             outputs[0].layout = "panel"
             return outputs
-        return copy_node(new, node, [_as(v, "row") for v in inputs])
+        return copy_node(new, node, [_as(v, "panel" if i in node.op.panels else "row") for i, v in enumerate(inputs)])
 
     new = rewrite(graph, visit)
     new.outputs = [_as(value, "row") for value in new.outputs]

@@ -32,11 +32,12 @@ class Step:
     threads: int = 1
     barrier: bool = False
     read_written: tuple[int, ...] = ()  # further buffers that are written (updates)
+    portion: float = 1.0  # of the buffers' bytes that the step moves
 
     @property
     def nbytes(self) -> int:
         """Bytes that the step reads and writes, each buffer once."""
-        return sum(place.nbytes for place in self.buffers if place is not None)
+        return int(self.portion * sum(place.nbytes for place in self.buffers if place is not None))
 
     def writes(self) -> list[Place]:
         places = [self.buffers[i] for i in (*range(self.written), *self.read_written)]
@@ -65,7 +66,7 @@ def _node_steps(node: Node, layout: Layout) -> list[Step]:
         read = [None if i is None else layout.places[node.inputs[i]] for i in inputs]
         step = Step(
             call.kernel, call.dtype or _table(node), [*made, *read], len(made), list(call.sizes), list(call.scalars), call.program,
-            _title(node), node.op.flops(node) / len(calls), node.op.kind,
+            _title(node), node.op.flops(node) / len(calls), node.op.kind, portion=call.portion,
         )  # fmt: skip
         if node.op.kind == "update":
             step.read_written = tuple(place for place, i in enumerate(inputs) if i in node.op.updates)

@@ -7,7 +7,7 @@ have written, or may still be reading, since the last barrier.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nnfast.plan.memory import Place
 from nnfast.plan.steps import Step
@@ -42,8 +42,8 @@ def divide(steps: Sequence[Step], threads: int) -> int:
 
 
 def _set_barriers(steps: Sequence[Step]) -> None:
-    written: list[tuple[Place, bool]] = []  # since the last barrier: place, by the first thread alone
-    read: list[tuple[Place, bool]] = []
+    written: dict[tuple[Place, bool], None] = {}  # since the last barrier: place, by the first thread alone
+    read: dict[tuple[Place, bool], None] = {}  # (each once: a recurrent net has thousands of steps on the same places)
     for step in steps:
         alone = step.threads == 1
         conflict = (
@@ -53,12 +53,12 @@ def _set_barriers(steps: Sequence[Step]) -> None:
         )
         step.barrier = conflict
         if conflict:
-            written, read = [], []
-        written += [(place, alone) for place in step.writes()]
-        read += [(place, alone) for place in step.reads()]
+            written, read = {}, {}
+        written.update(dict.fromkeys((place, alone) for place in step.writes()))
+        read.update(dict.fromkeys((place, alone) for place in step.reads()))
 
 
-def _meets(places: Sequence[Place], before: Sequence[tuple[Place, bool]], alone: bool) -> bool:
+def _meets(places: Sequence[Place], before: Iterable[tuple[Place, bool]], alone: bool) -> bool:
     return any(
         place.overlaps(other) for place in places for other, other_alone in before if not (alone and other_alone)
     )
