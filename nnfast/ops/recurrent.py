@@ -133,7 +133,7 @@ def _infer_gradient(cell: str) -> Callable[[Node], Specs]:
     def infer(node: Node) -> Specs:
         batch, length, units = _sizes(node, cell)
         wide = (batch, length, GATES[cell] * units)
-        last: list[tuple[int, ...]] = {"lstm": [(batch, units)], "gru": [wide], "simple_rnn": []}[cell]
+        last = {"lstm": ((batch, units),), "gru": (wide,), "simple_rnn": ()}[cell]
         return [(shape, node.inputs[0].dtype) for shape in (wide, (batch, units), *last)]
 
     return infer
