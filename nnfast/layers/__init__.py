@@ -72,6 +72,8 @@ from nnfast.layers.pooling import (
     MaxPooling3D,
 )
 from nnfast.layers.preprocessing import Normalization, Rescaling
+from nnfast.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from nnfast.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from nnfast.layers.regularization import ActivityRegularization, Dropout, GaussianNoise
 from nnfast.layers.reshaping import Flatten, Identity, Permute, Reshape
 from nnfast.layers.sound import RandomTimeShift, SpecAugment
@@ -90,6 +92,22 @@ from nnfast.layers.spatial import (
 )
 
 __all__ = [
+from nnfast.layers.reshaping import Flatten, Identity, Permute, RepeatVector, Reshape
+from nnfast.layers.wrappers import Bidirectional, TimeDistributed
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SimpleRNN",
+    "GRUCell",
+    "LSTMCell",
+    "SimpleRNNCell",
+    "StackedRNNCells",
+    "Bidirectional",
+    "TimeDistributed",
+    "RepeatVector",
+    "ELU",
     "Activation",
     "ActivityRegularization",
     "AdaptiveAveragePooling1D",

@@ -1,4 +1,4 @@
-"""Layers that move elements and compute nothing: Flatten, Reshape, Permute, Identity."""
+"""Layers that move elements and compute nothing: Flatten, Reshape, Permute, RepeatVector, Identity."""
 
 from __future__ import annotations
 
@@ -82,6 +82,31 @@ class Permute(Layer):
 
     def get_config(self) -> Config:
         return {**super().get_config(), "dims": list(self.dims)}
+
+
+@serialization.register("layer")
+class RepeatVector(Layer):
+    """(batch, features) -> (batch, n, features): the same vector n times.
+
+    >>> import numpy as np
+    >>> RepeatVector(3)(np.zeros((2, 4), "float32")).shape
+    (2, 3, 4)
+    """
+
+    def __init__(self, n: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise ValueError(f"RepeatVector(n={n!r}): n must be a positive integer")
+        self.n = n
+
+    def call(self, inputs: Tensor) -> Tensor:
+        shape = tuple(inputs.shape)
+        if len(shape) != 2:
+            raise ShapeError(f"{self.name}: inputs of shape {shape}; expected (batch, features)")
+        return ops.broadcast_to(ops.reshape(inputs, (shape[0], 1, shape[1])), (shape[0], self.n, shape[1]))
+
+    def get_config(self) -> Config:
+        return {**super().get_config(), "n": self.n}
 
 
 @serialization.register("layer")
