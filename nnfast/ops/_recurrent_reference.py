@@ -90,17 +90,20 @@ def _gradient(
     factor = named.get("dropout", np.ones((batch, units)))
     dx, dz = np.zeros((batch, length, wt.shape[0])), np.zeros((batch, length, wt.shape[0]))
     order = _order(length, backwards)
+    tiny = 2.0**-100 if dtype == np.float32 else 2.0**-960
     for place in range(length - 1, -1, -1):
         t = order[place]
         keeps = mask[:, t, None]
         if "dy" in named:
             dh = dh + named["dy"][:, t]
+        dh = np.where(np.abs(dh) < tiny, 0.0, dh)
         carried = 0.0
         if cell == "lstm":
             i, f, g, o = np.split(named["gates"][:, t], 4, axis=1)
             c_before = named["c_before"][:, t]
             tanh_c = np.tanh(f * c_before + i * g)
             dct = dc + dh * o * (1 - tanh_c**2)
+            dct = np.where(np.abs(dct) < tiny, 0.0, dct)
             parts = [
                 dct * g * i * (1 - i),
                 dct * c_before * f * (1 - f),

@@ -7,6 +7,8 @@
 A plan has one step for the whole sequence, or for few sequences of many units one per time step (csrc/kernels/recurrent.h). The
 weight gradient is one product over all steps. A mask [B, T] with 0 leaves state and output as they were; dropout [B, H] holds factors
 of the state in the product, the same in all steps. Optional operands stand in `given`, in their order.
+Gradients that fall below 2^-100 (2^-960 in float64) on their way back become 0: they would end in denormal numbers.
+The gates of an LSTM lie over xw, and its gradient over them: each element is read before, by the same thread.
 """
 
 from __future__ import annotations
@@ -25,9 +27,10 @@ from nnfast.ops.registry import NOT_DIFFERENTIABLE, Call, Sample, Specs, define
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 ACTIVATIONS = ("tanh", "relu")  # of simple_rnn
 OPTIONAL = ("h0", "c0", "mask", "dropout", "bias")
-OPTIONAL_OF_GRADIENT = ("dy", "dh_last", "dc_last", "gates", "c_before", "y", "h0", "mask", "dropout")
+OPTIONAL_OF_GRADIENT = ("gates", "dy", "dh_last", "dc_last", "c_before", "y", "h0", "mask", "dropout")
+GRADIENT_ORDER = ("dy", "dh_last", "dc_last", "wt", "gates", "c_before", "y", "h0", "mask", "dropout")
 
-# Place of each output and input in the kernels' buffers; None: the kernel does without.
+# Place of each output in the kernels' buffers; None: the kernel does without. Inputs follow in the order above.
 OUTPUTS: dict[str, tuple[int | None, ...]] = {
     "lstm": (0, 1, 2, 3, 4, 5),
     "gru": (0, 1, None, 2, None, 3),
@@ -265,13 +268,13 @@ for _cell, _formula in FORMULAS.items():
         name=_cell, inputs=("xw", "w", "*optional"), formula=_formula, kind="contraction", infer=_infer(_cell),
         reference=reference.forward_of(_cell), gradient=_gradient, kernel=None,
         calls=_calls(_cell, lambda length: length, _places, ("xw", "w", *OPTIONAL)), flops=_flops(_cell), tolerance="product",
-        samples=_samples(_cell), panels=(1,),
+        samples=_samples(_cell), panels=(1,), overwrites=((5, 0),) if _cell == "lstm" else (),
     )  # fmt: skip
     define(
         name=f"{_cell}_gradient", inputs=("wt", "*optional"), formula=f"gradients of {_cell} with respect to xw, the initial state and h w",
         kind="contraction", infer=_infer_gradient(_cell), reference=reference.gradient_of(_cell), gradient=NOT_DIFFERENTIABLE, kernel=None,
-        calls=_calls(f"{_cell}_gradient", lambda length: length + 1, _places_in_gradient, (*OPTIONAL_OF_GRADIENT[:3], "wt", *OPTIONAL_OF_GRADIENT[3:])),
-        flops=_flops(_cell), tolerance="product", samples=_gradient_samples(_cell), panels=(0,),
+        calls=_calls(f"{_cell}_gradient", lambda length: length + 1, _places_in_gradient, GRADIENT_ORDER),
+        flops=_flops(_cell), tolerance="product", samples=_gradient_samples(_cell), panels=(0,), in_place=(1,) if _cell == "lstm" else (),
     )  # fmt: skip
 
 

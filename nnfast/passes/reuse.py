@@ -32,27 +32,29 @@ def reuse_in_place(graph: Graph) -> dict[Value, Value]:
     last = last_reads(graph)
     reuse: dict[Value, Value] = {}
     for i, node in enumerate(graph.nodes):
-        for place in _candidates(node):
-            value = node.inputs[place]
+        for output, place in _candidates(node):
+            if output >= len(node.outputs) or node.outputs[output] in reuse:
+                continue
+            value, result = node.inputs[place], node.outputs[output]
             source = root(value)
             same = (
-                stored_size(value) == stored_size(node.output)
-                and value.dtype == node.output.dtype
-                and value.layout == node.output.layout
+                stored_size(value) == stored_size(result)
+                and value.dtype == result.dtype
+                and value.layout == result.layout
             )
             if (
                 same
-                and value.shape == node.output.shape
+                and value.shape == result.shape
                 and source.kind == "node"
                 and last[source] == i
                 and source not in reuse.values()
             ):
-                reuse[node.output] = source
-                break
+                reuse[result] = source
     return reuse
 
 
-def _candidates(node: Node) -> tuple[int, ...]:
+def _candidates(node: Node) -> list[tuple[int, int]]:
+    """Pairs of an output and an input."""
     if node.op.name == "elementwise_program":
-        return tuple(range(len(node.inputs)))
-    return node.op.in_place
+        return [(0, place) for place in range(len(node.inputs))]
+    return [*((0, place) for place in node.op.in_place), *node.op.overwrites]
