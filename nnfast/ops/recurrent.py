@@ -23,6 +23,7 @@ from nnfast.graph.ir import Node, Value
 from nnfast.ops import _recurrent_reference as reference
 from nnfast.ops.elementwise import call
 from nnfast.ops.registry import NOT_DIFFERENTIABLE, Call, Sample, Specs, define
+from nnfast.ops.shape import copy_sizes
 
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 ACTIVATIONS = ("tanh", "relu")  # of simple_rnn
@@ -283,6 +284,20 @@ for _cell, _formula in FORMULAS.items():
         calls=_calls(f"{_cell}_gradient", lambda length: length + 1, _places_in_gradient, GRADIENT_ORDER),
         flops=_flops(_cell), tolerance="product", samples=_gradient_samples(_cell), panels=(0,), in_place=(1,) if _cell == "lstm" else (),
     )  # fmt: skip
+
+
+def _state_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
+    for shape in ((0, 3), (1, 1), (3, 17)):
+        yield [rng.standard_normal(shape).astype(dtype) for _ in range(2)], {}
+
+
+# The state that a stateful layer keeps between batches.
+define(
+    name="update_state", inputs=("w", "value"), formula="w becomes value", kind="update", infer=lambda n: [(n.inputs[0].shape, n.inputs[0].dtype)],
+    reference=lambda w, value: value.copy(), gradient=NOT_DIFFERENTIABLE, kernel=None,
+    calls=lambda n: [Call("copy", copy_sizes((n.output.size,), (1,), (1,)), outputs=(), inputs=(0, 1))], flops=lambda n: 0.0,
+    tolerance="exact", samples=_state_samples, promotes=False, updates=(0,),
+)  # fmt: skip
 
 
 def run(

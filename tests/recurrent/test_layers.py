@@ -100,6 +100,28 @@ def test_directions_and_states(name):
     assert np.array_equal(kind(4)(x).shape, (5, 4))
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_stateful_layers_go_on(name):
+    """Batch after batch is one long sequence, in prediction and in training, until the state is reset."""
+    kind = KINDS[name][0]
+    x = X.astype(np.float32)
+    layer, whole = kind(8, stateful=True), kind(8)
+    model = nnfast.Sequential([nnfast.Input((2, 3)), layer])
+    whole(x)
+    whole.set_weights(layer.get_weights())
+    for _ in range(2):
+        for t in range(0, 6, 2):
+            assert np.array_equal(model.predict(x[:, t : t + 2]), whole(x[:, : t + 2]))
+        layer.reset_state()
+    layer(x[:, :4])
+    assert np.array_equal(layer(x[:, 4:]), whole(x))
+    layer.reset_state()
+    model.compile(nnfast.optimizers.SGD(0.0), "mse")
+    y = np.zeros((5, 8))
+    losses = [model.train_on_batch(x[:, t : t + 2], y) for t in range(0, 6, 2)]
+    assert losses == [pytest.approx((whole(x[:, : t + 2]) ** 2).mean(), rel=1e-6) for t in range(0, 6, 2)]
+
+
 @pytest.mark.parametrize("mode", ["concat", "sum", "mul", "ave", None])
 def test_merging_of_both_directions(mode):
     layer = layers.Bidirectional(layers.GRU(4, return_sequences=True), merge_mode=mode, dtype="float64")
