@@ -58,6 +58,17 @@ CONFIGURED = [
     layers.DepthwiseConv2D((3, 5), (2, 2), "same", depthwise_initializer="ones"),
     layers.SeparableConv1D(4, 3, depth_multiplier=2, pointwise_initializer="ones"),
     layers.SeparableConv2D(4, 3, use_bias=False, pointwise_regularizer="l2"),
+    layers.RepeatVector(3),
+    layers.SimpleRNN(3, "relu", False, return_sequences=True, dropout=0.1, seed=3),
+    layers.LSTM(3, "tanh", "hard_sigmoid", unit_forget_bias=False, go_backwards=True, stateful=True),
+    layers.GRU(3, reset_after=False, return_state=True, recurrent_dropout=0.1, kernel_regularizer="l2"),
+    layers.SimpleRNNCell(3),
+    layers.LSTMCell(3, recurrent_initializer="glorot_uniform"),
+    layers.GRUCell(3, dtype="float64"),
+    layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(2)]),
+    layers.RNN([layers.SimpleRNNCell(3)], zero_output_for_mask=True),
+    layers.Bidirectional(layers.GRU(3), "sum"),
+    layers.TimeDistributed(layers.Dense(2)),
 ]
 
 

@@ -278,67 +278,6 @@ def test_lambda() -> None:
         layers.Lambda(3)
 
 
-CONFIGURED = [
-    layers.Dense(
-        3, "relu", False, "he_normal", kernel_regularizer="l2", activity_regularizer="l1", name="d", trainable=False
-    ),
-    layers.Dense(3, dtype="float64"),
-    layers.Activation("softmax"),
-    layers.ReLU(6.0, 0.1, 0.2),
-    layers.LeakyReLU(0.1),
-    layers.PReLU("ones", "l2", [1]),
-    layers.ELU(0.5),
-    layers.Softmax(1),
-    layers.Dropout(0.3, (None, 1), 4),
-    layers.GaussianNoise(0.3, 4),
-    layers.ActivityRegularization(0.1, 0.2),
-    layers.Flatten(),
-    layers.Reshape((2, -1)),
-    layers.Permute((2, 1)),
-    layers.Identity(),
-    layers.Add(),
-    layers.Subtract(),
-    layers.Multiply(),
-    layers.Average(),
-    layers.Maximum(),
-    layers.Minimum(),
-    layers.Concatenate(1),
-    layers.Rescaling([0.5, 2.0], 1.0),
-    layers.Normalization(None, 1.0, np.float32(2.0), True),
-    layers.Masking(-1.0),
-    layers.RepeatVector(3),
-    layers.SimpleRNN(3, "relu", False, return_sequences=True, dropout=0.1, seed=3),
-    layers.LSTM(3, "tanh", "hard_sigmoid", unit_forget_bias=False, go_backwards=True, stateful=True),
-    layers.GRU(3, reset_after=False, return_state=True, recurrent_dropout=0.1, kernel_regularizer="l2"),
-    layers.SimpleRNNCell(3),
-    layers.LSTMCell(3, recurrent_initializer="glorot_uniform"),
-    layers.GRUCell(3, dtype="float64"),
-    layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(2)]),
-    layers.RNN([layers.SimpleRNNCell(3)], zero_output_for_mask=True),
-    layers.Bidirectional(layers.GRU(3), "sum"),
-    layers.TimeDistributed(layers.Dense(2)),
-]
-
-
-@pytest.mark.parametrize("layer", CONFIGURED, ids=lambda layer: layer.name)
-def test_configuration_gives_the_same_layer_again(layer) -> None:
-    import json
-
-    data = serialization.serialize(layer)
-    again = serialization.deserialize("layer", json.loads(json.dumps(data)))
-    assert type(again) is type(layer)
-    assert serialization.serialize(again) == data
-    assert again.name == layer.name
-
-
-def test_every_layer_is_registered_and_configured() -> None:
-    abstract = {"Layer", "Lambda"}
-    exported = {name for name in layers.__all__ if name[0].isupper()} - abstract
-    assert exported == {type(layer).__name__ for layer in CONFIGURED} - {"Input"} | (exported & {"Input"})
-    for name in exported - {"Input"}:
-        assert serialization.lookup("layer", name) is getattr(layers, name)
-
-
 # Own layers
 
 

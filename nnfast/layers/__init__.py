@@ -5,14 +5,7 @@ In: tensors with the batch as first axis. Out: tensors. A layer keeps weights an
 
 from nnfast.layers import operation  # noqa: F401  (arithmetic on symbols)
 from nnfast.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
-from nnfast.layers.augmentation import (
-    CenterCrop,
-    RandomCrop,
-    RandomFlip,
-    RandomRotation,
-    RandomTranslation,
-    RandomZoom,
-)
+from nnfast.layers.augmentation import CenterCrop, RandomCrop, RandomFlip, RandomRotation, RandomTranslation, RandomZoom
 from nnfast.layers.base import Layer
 from nnfast.layers.batch_normalization import BatchNormalization, GroupNormalization, InstanceNormalization
 from nnfast.layers.colour import RandomBrightness, RandomContrast, RandomErasing
@@ -47,12 +40,7 @@ from nnfast.layers.noise import (
     SpatialDropout3D,
     StochasticDepth,
 )
-from nnfast.layers.normalization import (
-    LayerNormalization,
-    RMSNormalization,
-    SpectralNormalization,
-    UnitNormalization,
-)
+from nnfast.layers.normalization import LayerNormalization, RMSNormalization, SpectralNormalization, UnitNormalization
 from nnfast.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -75,7 +63,7 @@ from nnfast.layers.preprocessing import Normalization, Rescaling
 from nnfast.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from nnfast.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from nnfast.layers.regularization import ActivityRegularization, Dropout, GaussianNoise
-from nnfast.layers.reshaping import Flatten, Identity, Permute, Reshape
+from nnfast.layers.reshaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from nnfast.layers.sound import RandomTimeShift, SpecAugment
 from nnfast.layers.spatial import (
     Cropping1D,
@@ -90,24 +78,9 @@ from nnfast.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
-
-__all__ = [
-from nnfast.layers.reshaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from nnfast.layers.wrappers import Bidirectional, TimeDistributed
 
 __all__ = [
-    "GRU",
-    "LSTM",
-    "RNN",
-    "SimpleRNN",
-    "GRUCell",
-    "LSTMCell",
-    "SimpleRNNCell",
-    "StackedRNNCells",
-    "Bidirectional",
-    "TimeDistributed",
-    "RepeatVector",
-    "ELU",
     "Activation",
     "ActivityRegularization",
     "AdaptiveAveragePooling1D",
@@ -121,24 +94,27 @@ __all__ = [
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
+    "Bidirectional",
     "CenterCrop",
     "Concatenate",
-    "Cropping1D",
-    "Cropping2D",
-    "Cropping3D",
-    "CutMix",
     "Conv1D",
     "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "Cropping1D",
+    "Cropping2D",
+    "Cropping3D",
+    "CutMix",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dropout",
     "ELU",
     "Flatten",
+    "GRU",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -151,14 +127,16 @@ __all__ = [
     "Identity",
     "Input",
     "InstanceNormalization",
+    "LSTM",
+    "LSTMCell",
     "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
-    "Masking",
     "Maximum",
     "Minimum",
     "MixUp",
@@ -168,6 +146,7 @@ __all__ = [
     "Permute",
     "PixelShuffle",
     "RMSNormalization",
+    "RNN",
     "RandomBrightness",
     "RandomContrast",
     "RandomCrop",
@@ -178,19 +157,24 @@ __all__ = [
     "RandomTranslation",
     "RandomZoom",
     "ReLU",
+    "RepeatVector",
     "Rescaling",
     "Reshape",
     "Resizing",
     "SeparableConv1D",
     "SeparableConv2D",
+    "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpecAugment",
     "SpectralNormalization",
+    "StackedRNNCells",
     "StochasticDepth",
     "Subtract",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
