@@ -3,6 +3,7 @@
 
 #include "../kernels/channel.h"
 #include "../kernels/conv.h"
+#include "../kernels/attention.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
 #include "../kernels/limits.h"
@@ -34,6 +35,7 @@
     NNF_RESAMPLE_KERNELS(X)                                                                                            \
     NNF_RECURRENT_KERNELS(X)                                                                                           \
     NNF_UPDATE_KERNELS(X)                                                                                              \
+    NNF_ATTENTION_KERNELS(X)                                                                                           \
     NNF_LIMITS_KERNELS(X)
 
 #define NNF_ALL_FUNCTIONS(X) NNF_ELEMENTWISE_FUNCTIONS(X)
