@@ -6,6 +6,7 @@
 #include "../kernels/attention.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
+#include "../kernels/embedding.h"
 #include "../kernels/limits.h"
 #include "../kernels/loss.h"
 #include "../kernels/matmul.h"
@@ -36,6 +37,7 @@
     NNF_RECURRENT_KERNELS(X)                                                                                           \
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_ATTENTION_KERNELS(X)                                                                                           \
+    NNF_EMBEDDING_KERNELS(X)                                                                                           \
     NNF_LIMITS_KERNELS(X)
 
 #define NNF_ALL_FUNCTIONS(X) NNF_ELEMENTWISE_FUNCTIONS(X)

@@ -43,7 +43,7 @@ static inline real softmax_block(real *s, int64_t keys, real *m) {
     if (count == KEY_VECTORS) {
 #pragma GCC unroll 32
         for (int v = 0; v < KEY_VECTORS; v++) {
-            x[v] = v_exp(v_sub(x[v], top));
+            x[v] = exp_of_score(v_sub(x[v], top));
             v_store(s + v * LANES, x[v]);
             acc[v % NNF_ACCUMULATORS] = v < NNF_ACCUMULATORS ? x[v] : v_add(acc[v % NNF_ACCUMULATORS], x[v]);
         }
@@ -52,7 +52,7 @@ static inline real softmax_block(real *s, int64_t keys, real *m) {
     for (int v = 0; v < NNF_ACCUMULATORS; v++)
         acc[v] = v_zero();
     for (int v = 0; v < count; v++) {
-        x[v] = v_exp(v_sub(x[v], top));
+        x[v] = exp_of_score(v_sub(x[v], top));
         v_store(s + v * LANES, x[v]);
         acc[v % NNF_ACCUMULATORS] = v_add(acc[v % NNF_ACCUMULATORS], x[v]);
     }
@@ -110,7 +110,7 @@ static void attention_block(const attention *p, attention_memory *w, int64_t b, 
                 drop_scores(p, &w->words, score, b, h, i + row, j0, whole);
         }
         for (int row = 0; row < mr; row += LANES)
-            v_store(changes + row, v_exp(v_load(changes + row)));
+            v_store(changes + row, exp_of_score(v_load(changes + row)));
         real *y = (real *)p->step->buffer[0] + ((b * p->T + i) * p->H + h) * p->E;
         for (int row = 0; row < mr; row++) {
             real *sum = w->sum + r + row;

@@ -74,7 +74,7 @@ static void gradient_scores(const attention *p, gradient_memory *w, int64_t b, i
         if (p->kept_factor)
             drop_scores(p, &w->words, ds, b, h, i + r + row, j0, keys);
         for (int64_t j = 0; j < keys; j += LANES) {
-            const vec probability = v_exp(v_sub(v_load(scores + j), lse));
+            const vec probability = exp_of_score(v_sub(v_load(scores + j), lse));
             v_store(scores + j, probability);
             v_store(ds + j, v_mul(probability, v_sub(v_load(ds + j), delta)));
         }

@@ -165,6 +165,15 @@ static void attention_mask(const attention *p, real *s, int64_t b, int64_t h, in
     }
 }
 
+/* e^x for x <= 0 or little more; 0 where the result would come near the denormal numbers, on which scaling by a power
+ * of two takes a hundred cycles: a causal block of 64 x 64 scores fell from 13 to 6 us (Xeon, AVX-512, 2026-11). */
+NNF_INLINE vec exp_of_score(vec x) {
+    const vec least = v_set(NNF_PAIR(-86.0f, -706.0));
+    vec n;
+    const vec m = exp_parts(v_max(least, x), &n);
+    return v_select(v_lt(x, least), v_zero(), v_scale(m, n));
+}
+
 /* Words of dropout for query i and key block j0 / KEY_BLOCK: rows of KEY_BLOCK words, two queries at a time. */
 typedef struct kept_words {
     _Alignas(64) uint32_t word[NNF_WORDS];

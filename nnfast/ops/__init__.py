@@ -15,8 +15,10 @@ from nnfast.ops import softmax as _rows  # noqa: F401
 
 from nnfast.ops import (  # noqa: F401  # isort: skip
     activation,
+    attention,
     channel,
     elementwise,
+    embedding,
     fused,
     image,
     loss,

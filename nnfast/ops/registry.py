@@ -23,7 +23,7 @@ Specs = Sequence[tuple[tuple[int, ...], str]]
 Arrays = Sequence[np.ndarray]
 Sample = tuple[list[np.ndarray], dict[str, Any]]
 
-KINDS = ("elementwise", "contraction", "reduction", "row", "loss", "shape", "random", "update", "layout")
+KINDS = ("elementwise", "contraction", "attention", "reduction", "row", "loss", "shape", "random", "update", "layout")
 
 # Allowed difference to the reference, in units of the type's epsilon; nnfast.ops.tolerance says relative to what.
 # "tail": of e^(-x^2), where the rounding of the exponent itself costs |x|^2 units in float64.

@@ -26,6 +26,7 @@ from nnfast.passes.simplify import (
     share_common,
     stable_losses,
 )
+from nnfast.passes.sparse import sparse_updates
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ PIPELINE = (
     Pass(fold_constants, False, "what is known is computed now; arithmetic with one number becomes scale or shift"),
     Pass(drop_broadcasts, False, "elementwise ops read small tensors in place of repeated copies"),
     Pass(share_common, False, "equal ops on equal inputs are computed once"),
+    Pass(sparse_updates, False, "updates of tables touch only the rows of the batch"),
     Pass(drop_dead, False, "what no result needs is left out"),
     Pass(assign_layouts, False, "matrices that products read lie in panels", needed=True),
     Pass(share_common, False, "conversions between layouts are shared too"),

@@ -112,7 +112,7 @@ def _join(first: Step, second: Step) -> Step | None:
         second.scalars,
         second.kind,
     )
-    if not same or len(first.buffers) != len(second.buffers):
+    if not same or len(first.buffers) != len(second.buffers) or len(first.sizes) != 1:  # sparse updates have more
         return None
     buffers: list[Place | None] = []
     gaps = set()

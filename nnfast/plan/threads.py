@@ -14,7 +14,7 @@ from nnfast.plan.steps import Step
 
 # Estimates for one core, in flops and bytes per nanosecond; they decide between one thread and all, never results.
 # From profiles (NNFAST_DEBUG=time) of small plans on an Intel Xeon with AVX-512, 2026-11.
-FLOPS_PER_NS = {"contraction": 100.0, "update": 30.0, "elementwise": 30.0, "reduction": 30.0}
+FLOPS_PER_NS = {"contraction": 100.0, "attention": 60.0, "update": 30.0, "elementwise": 30.0, "reduction": 30.0}
 OTHER_FLOPS_PER_NS = 16.0
 BYTES_PER_NS = 20.0
 

@@ -33,9 +33,9 @@ def small(sample):
 
 
 def float_outputs(op, outputs):
-    """The outputs to differentiate: those of a floating type; of a loss, the loss alone (its second output is a gradient)."""
+    """The outputs to differentiate: those of a floating type; of a loss or attention the first alone (the second serves the gradient)."""
     chosen = [i for i, y in enumerate(outputs) if str(y.dtype) in ("float32", "float64")]
-    return chosen[:1] if op.kind == "loss" else chosen
+    return chosen[:1] if op.kind in ("loss", "attention") else chosen
 
 
 def weighted(op, arrays, attributes):

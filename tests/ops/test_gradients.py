@@ -36,6 +36,8 @@ NO_SECOND_DERIVATIVE = [
         "mish",
         "layer_norm",
         "rms_norm",
+        "attention",
+        "embedding",
     )
 ]
 REFUSING = {*MADE_AFTER_DIFFERENTIATION, *REWRITTEN_BEFORE, *NO_SECOND_DERIVATIVE}
