@@ -21,6 +21,8 @@ ORDER = """
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels precision
+    activations initializers regularizers schedules serialization typing
+    variable random kernels
     plan
     passes
     reference
@@ -28,7 +30,7 @@ ORDER = """
     graph
     data datasets io
     config
-    windows
+    windows exact
     _core
     environment errors locks _version
 """

@@ -1,6 +1,8 @@
 /* The table of one level and type: every row of every family. Included by each isa/X.c after its vocabulary. */
 #include "../nnfast.h"
 
+#include "../kernels/attention.h"
+#include "../kernels/cache.h"
 #include "../kernels/channel.h"
 #include "../kernels/conv.h"
 #include "../kernels/attention.h"
@@ -37,6 +39,7 @@
     NNF_RECURRENT_KERNELS(X)                                                                                           \
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_ATTENTION_KERNELS(X)                                                                                           \
+    NNF_CACHE_KERNELS(X)                                                                                               \
     NNF_EMBEDDING_KERNELS(X)                                                                                           \
     NNF_LIMITS_KERNELS(X)
 

@@ -32,6 +32,7 @@ class Trace:
         self.training = training
         self._counters = counters
         self.losses: list[Value] = []
+        self.cache: Any = None  # keys and values of earlier tokens, where tokens are decoded one after the other
 
     @property
     def counters(self) -> Value:

@@ -5,6 +5,7 @@ In: tensors with the batch as first axis. Out: tensors. A layer keeps weights an
 
 from nnfast.layers import operation  # noqa: F401  (arithmetic on symbols)
 from nnfast.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from nnfast.layers.attention import GroupedQueryAttention, MultiHeadAttention
 from nnfast.layers.augmentation import CenterCrop, RandomCrop, RandomFlip, RandomRotation, RandomTranslation, RandomZoom
 from nnfast.layers.base import Layer
 from nnfast.layers.batch_normalization import BatchNormalization, GroupNormalization, InstanceNormalization
@@ -12,6 +13,7 @@ from nnfast.layers.colour import RandomBrightness, RandomContrast, RandomErasing
 from nnfast.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from nnfast.layers.dense import Dense
 from nnfast.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from nnfast.layers.embedding import Embedding, EmbeddingBag, ReversibleEmbedding
 from nnfast.layers.function import Lambda
 from nnfast.layers.input import Input
 from nnfast.layers.masking import Masking
@@ -59,6 +61,7 @@ from nnfast.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from nnfast.layers.positions import PositionEmbedding, RotaryEmbedding, SinePositionEncoding
 from nnfast.layers.preprocessing import Normalization, Rescaling
 from nnfast.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from nnfast.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -78,6 +81,7 @@ from nnfast.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from nnfast.layers.transformer import TransformerDecoder, TransformerEncoder
 from nnfast.layers.wrappers import Bidirectional, TimeDistributed
 
 __all__ = [
@@ -112,6 +116,8 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "ELU",
+    "Embedding",
+    "EmbeddingBag",
     "Flatten",
     "GRU",
     "GRUCell",
@@ -124,6 +130,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
+    "GroupedQueryAttention",
     "Identity",
     "Input",
     "InstanceNormalization",
@@ -140,11 +147,13 @@ __all__ = [
     "Maximum",
     "Minimum",
     "MixUp",
+    "MultiHeadAttention",
     "Multiply",
     "Normalization",
     "PReLU",
     "Permute",
     "PixelShuffle",
+    "PositionEmbedding",
     "RMSNormalization",
     "RNN",
     "RandomBrightness",
@@ -161,10 +170,13 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "ReversibleEmbedding",
+    "RotaryEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",
     "SimpleRNNCell",
+    "SinePositionEncoding",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
@@ -175,6 +187,8 @@ __all__ = [
     "StochasticDepth",
     "Subtract",
     "TimeDistributed",
+    "TransformerDecoder",
+    "TransformerEncoder",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",

@@ -31,6 +31,8 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
     update,
 )
 from nnfast.ops.convolving import *  # noqa: F403
+
+from nnfast.ops.attending import *  # noqa: F403  # isort: skip
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
 from nnfast.ops.functions import matmul, power

@@ -17,7 +17,7 @@ from nnfast.errors import GraphError, ShapeError
 from nnfast.graph.ir import Node, Value
 from nnfast.ops.elementwise import call
 from nnfast.ops.random import words
-from nnfast.ops.registry import Call, Sample, Specs, broadcast_strides, define
+from nnfast.ops.registry import NOT_DIFFERENTIABLE, Call, Sample, Specs, broadcast_strides, define
 
 EXTRAS = ("bias", "slopes", "offset", "counters")
 KEY_BLOCK = 128  # csrc/kernels/attention_share.h
@@ -236,4 +236,35 @@ define(
 define(
     name="attention_gradient", inputs=("dy", "y", "lse", "q", "k", "v", "*extras"), formula="gradients of attention for q, k and v; fourth output sum(dy * y) per query",
     infer=_infer_gradient, reference=_gradient_reference, gradient=_no_second, calls=_gradient_calls, samples=_gradient_samples, **_shared,
+)  # fmt: skip
+
+
+# cache_write
+def _infer_write(node: Node) -> Specs:
+    cache, x, place = node.inputs
+    if x.ndim != cache.ndim or x.shape[2:] != cache.shape[2:] or x.shape[0] != cache.shape[0] or place.size != 1:
+        raise ShapeError(
+            f"cache_write: rows {list(x.shape)} do not fit a cache {list(cache.shape)}; the batch and the sizes of a row must agree"
+        )
+    return [(cache.shape, cache.dtype)]
+
+
+def _write_reference(cache: np.ndarray, x: np.ndarray, place: np.ndarray) -> np.ndarray:
+    new = cache.copy()
+    for t in range(x.shape[1]):
+        if 0 <= place[0] + t < cache.shape[1]:
+            new[:, place[0] + t] = x[:, t]
+    return new
+
+
+def _write_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
+    for batch, rows, new, place in ((1, 4, 1, 2), (2, 5, 3, 0), (2, 5, 3, 4), (0, 1, 1, 0), (3, 2, 2, -1)):
+        arrays = [rng.standard_normal((batch, n, 2, 5)).astype(dtype) for n in (rows, new)]
+        yield [*arrays, np.array([place], np.int32)], {}
+
+
+define(
+    name="cache_write", inputs=("cache", "x", "place"), formula="cache[:, place + t] = x[:, t]", kind="update", infer=_infer_write, reference=_write_reference,
+    gradient=NOT_DIFFERENTIABLE, kernel=None, flops=lambda n: 0.0, tolerance="exact", samples=_write_samples, promotes=False, updates=(0,),
+    calls=lambda n: [Call("cache_write", [*n.inputs[0].shape[:2], n.inputs[1].shape[1], int(np.prod(n.inputs[0].shape[2:]))], outputs=(), inputs=(0, 1, 2))],
 )  # fmt: skip
