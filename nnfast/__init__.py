@@ -19,6 +19,7 @@ from nnfast import (
 from nnfast._version import __version__
 from nnfast.augmentation import AugmentedData
 from nnfast.config import floatx, get_num_threads, num_threads, set_floatx, set_num_threads, show_config
+from nnfast.generation import generate
 from nnfast.gradient import value_and_grad
 from nnfast.layers import Input
 from nnfast.model import Model
@@ -42,6 +43,7 @@ __all__ = [
     "datasets",
     "errors",
     "floatx",
+    "generate",
     "get_num_threads",
     "initializers",
     "kernels",

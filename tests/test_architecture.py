@@ -18,6 +18,9 @@ ORDER = """
     benchmark
     __init__
     model sequential structure gradient saving summary training augmentation freezing receipt
+    model sequential structure gradient saving summary training augmentation
+    generation
+    model sequential structure gradient saving summary training decoding
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels precision
