@@ -109,7 +109,7 @@ class Decoder:
     it is kept, and fed anew.
 
     >>> import nnfast
-    >>> model = nnfast.Sequential([nnfast.Input((None,), dtype="int32"), nnfast.layers.Embedding(5, 5)])
+    >>> model = nnfast.Sequential([nnfast.Input((8,), dtype="int32"), nnfast.layers.Embedding(5, 5)])
     >>> Decoder(model, batch=1, context=8).feed(np.array([[1, 2]], np.int32)).shape
     (1, 5)
     """

@@ -50,7 +50,7 @@ def generate(
     Raises ValueError for settings out of range, DataError for prompts that are no whole numbers.
 
     >>> import nnfast
-    >>> model = nnfast.Sequential([nnfast.Input((None,), dtype="int32"), nnfast.layers.Embedding(4, 4, "identity")])
+    >>> model = nnfast.Sequential([nnfast.Input((8,), dtype="int32"), nnfast.layers.Embedding(4, 4, "identity")])
     >>> generate(model, [2], 3).tolist()
     [2, 2, 2, 2]
     """
