@@ -6,6 +6,7 @@ from nnfast.datasets.donkeycar import load_donkeycar
 from nnfast.datasets.fsdd import load_fsdd
 from nnfast.datasets.mnist import load_fashion_mnist, load_mnist
 from nnfast.datasets.pneumonia_mnist import load_pneumonia_mnist
+from nnfast.datasets.shakespeare import load_shakespeare
 from nnfast.datasets.spam import load_spam
 from nnfast.datasets.turbofan import load_turbofan
 
@@ -17,6 +18,7 @@ __all__ = [
     "load_fsdd",
     "load_mnist",
     "load_pneumonia_mnist",
+    "load_shakespeare",
     "load_spam",
     "load_turbofan",
 ]
