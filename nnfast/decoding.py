@@ -162,6 +162,6 @@ class Decoder:
                 raise NnfastError(
                     f"{self.model.name}: expected a model of numbers (batch, length) to logits (batch, length, vocabulary)"
                 )
-            graph.outputs = [logits[:, -1]]
+            graph.outputs = [ops.slice(logits, (slice(None), -1))]
         graph = passes.run(passes.run(graph, forward=True), forward=False)
         return build(graph, threads=get_num_threads())

@@ -8,8 +8,8 @@
 #include "../kernels/attention.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
-#include "../kernels/embedding.h"
 #include "../kernels/limits.h"
+#include "../kernels/lookup.h"
 #include "../kernels/loss.h"
 #include "../kernels/matmul.h"
 #include "../kernels/norm.h"
@@ -40,7 +40,7 @@
     NNF_UPDATE_KERNELS(X)                                                                                              \
     NNF_ATTENTION_KERNELS(X)                                                                                           \
     NNF_CACHE_KERNELS(X)                                                                                               \
-    NNF_EMBEDDING_KERNELS(X)                                                                                           \
+    NNF_LOOKUP_KERNELS(X)                                                                                              \
     NNF_LIMITS_KERNELS(X)
 
 #define NNF_ALL_FUNCTIONS(X) NNF_ELEMENTWISE_FUNCTIONS(X)

@@ -43,11 +43,12 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "data",
         nargs="?",
-        choices=("digits", "mnist"),
+        choices=("digits", "mnist", "shakespeare"),
         default="digits",
-        help="digits (carried in the package) or mnist",
+        help="digits (carried in the package), mnist, or shakespeare (a GPT that writes text)",
     )
     demo.add_argument("--epochs", type=_positive, help="passes over the training data (digits: 30, mnist: 10)")
+    demo.add_argument("--steps", type=_positive, help="training steps (shakespeare: 2000)")
     demo.add_argument("--seed", type=_natural, default=0, help="seed of weights, dropout and order (default: 0)")
     demo.add_argument(
         "--output", default="nnfast-demo", help="folder for the model and the plot (default: nnfast-demo)"
@@ -110,6 +111,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    if options.data == "shakespeare":
+        from nnfast.cli import shakespeare
+
+        return shakespeare.run(options.steps, options.seed, options.output, options.json)
     from nnfast.cli.demo import run
 
     return run(options.data, options.epochs, options.seed, options.output, options.json)

@@ -42,9 +42,9 @@ def load_shakespeare() -> tuple[NDArray[np.int32], NDArray[np.int32], str]:
     >>> train, validation, characters = load_shakespeare()  # doctest: +SKIP
     """
     text = files.read(files.find(FILE), _text)
-    kinds, numbers = np.unique(np.frombuffer(text, np.uint8), return_inverse=True)
+    kinds, found = np.unique(np.frombuffer(text, np.uint8), return_inverse=True)
     boundary = len(text) * 9 // 10
-    numbers = numbers.astype(np.int32)
+    numbers: NDArray[np.int32] = np.asarray(found, np.int32)
     return numbers[:boundary], numbers[boundary:], bytes(kinds).decode("ascii")
 
 

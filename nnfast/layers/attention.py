@@ -103,7 +103,7 @@ class HeadsAttention(Layer):
             projections.append(parts)
         self._projections = projections
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self,
         query: Any,
         value: Any = None,
@@ -205,7 +205,7 @@ class HeadsAttention(Layer):
     def _turned(self, q: Tensor, k: Tensor, places: Any, length: int) -> tuple[Tensor, Tensor]:
         if self.rotary is None:
             return q, k
-        return tuple(ops.rotate(x, self.rotary, places=places, length=length) for x in (q, k))  # type: ignore[return-value]
+        return tuple(ops.rotate(x, self.rotary, places=places, length=length) for x in (q, k))
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Where the query is padding, so is the output."""

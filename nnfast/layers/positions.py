@@ -52,8 +52,11 @@ class PositionEmbedding(Layer):
 
     def build(self, input_shape: Shape) -> None:
         _check(self, input_shape)
+        features = input_shape[-1]
+        if features is None:
+            raise ShapeError(f"{self.name}: inputs of shape {tuple(input_shape)}; expected a known number of features")
         self.embeddings = self.add_weight(
-            "embeddings", (self.sequence_length, input_shape[-1]), self.initializer, layout="row"
+            "embeddings", (self.sequence_length, features), self.initializer, layout="row"
         )
 
     def call(self, inputs: Tensor) -> Tensor:

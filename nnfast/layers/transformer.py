@@ -57,7 +57,7 @@ class _Transformer(Layer):
             self.num_heads, features // self.num_heads, dropout=self.dropout, use_causal_mask=causal, **self._initializers(), dtype=self.dtype,
             rotary=self.rotary if positions else None, alibi=self.alibi and positions, name=f"{self.name}_{name}",
         )  # fmt: skip
-        return attention, self._normalization(f"{name}_layer_norm"), Dropout(self.dropout)
+        return attention, self._normalization(f"{name}_layer_norm"), Dropout(self.dropout, dtype=self.dtype)
 
     def _normalization(self, name: str) -> Layer:
         return LayerNormalization(epsilon=self.layer_norm_epsilon, dtype=self.dtype, name=f"{self.name}_{name}")
@@ -67,7 +67,7 @@ class _Transformer(Layer):
         self.intermediate = Dense(self.intermediate_dim, self.activation, name=f"{self.name}_intermediate", **options)
         self.output_dense = Dense(features, name=f"{self.name}_output", **options)
         self.output_norm = self._normalization("output_layer_norm")
-        self.output_dropout = Dropout(self.dropout)
+        self.output_dropout = Dropout(self.dropout, dtype=self.dtype)
 
     def _residual(self, x: Tensor, norm: Layer, dropout: Layer, inner: Any) -> Tensor:
         """x + inner(norm(x)), or norm(x + inner(x))."""
@@ -188,7 +188,7 @@ class TransformerDecoder(_Transformer):
             rotary, alibi, **kwargs,
         )  # fmt: skip
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self, decoder_sequence: Any, encoder_sequence: Any = None, training: bool | None = None, mask: Any = None
     ) -> Any:
         inputs = decoder_sequence if encoder_sequence is None else [decoder_sequence, encoder_sequence]

@@ -21,6 +21,7 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
     embedding,
     fused,
     image,
+    lookup,
     loss,
     norm,
     pool,

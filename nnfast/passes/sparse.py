@@ -12,7 +12,7 @@ from math import prod
 
 from nnfast.graph.ir import Graph, Node, Value
 from nnfast.ops.elementwise import call
-from nnfast.ops.embedding import MOST_SORTED
+from nnfast.ops.lookup import MOST_SORTED
 from nnfast.ops.registry import OPS
 from nnfast.passes.rewrite import rewrite
 from nnfast.passes.simplify import is_named

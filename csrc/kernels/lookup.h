@@ -10,8 +10,8 @@
  *   size:   n, V, D, buffers of `sgd` ...      scalar: as `sgd` ...
  *   The update of `sgd` ... on the rows that an id names, with g = sum of their dy as above. Rows are brought together,
  *   updated and put back, some at a time. Threads divide the ids; equal ones stay together. */
-#ifndef NNF_KERNELS_EMBEDDING_H
-#define NNF_KERNELS_EMBEDDING_H
+#ifndef NNF_KERNELS_LOOKUP_H
+#define NNF_KERNELS_LOOKUP_H
 
 #include "arithmetic.h"
 #include "split.h"
@@ -181,7 +181,7 @@ NNF_SPARSE_UPDATE(adam)
 NNF_SPARSE_UPDATE(rmsprop)
 NNF_SPARSE_UPDATE(adagrad)
 
-#define NNF_EMBEDDING_KERNELS(X)                                                                                       \
+#define NNF_LOOKUP_KERNELS(X)                                                                                          \
     X(embedding)                                                                                                       \
     X(embedding_gradient)                                                                                              \
     X(sort_ids) X(sparse_sgd) X(sparse_sgd_momentum) X(sparse_adam) X(sparse_rmsprop) X(sparse_adagrad)
