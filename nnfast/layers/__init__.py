@@ -13,6 +13,7 @@ from nnfast.layers.colour import RandomBrightness, RandomContrast, RandomErasing
 from nnfast.layers.conv import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
 from nnfast.layers.dense import Dense
 from nnfast.layers.depthwise import DepthwiseConv1D, DepthwiseConv2D, SeparableConv1D, SeparableConv2D
+from nnfast.layers.dot_attention import AdditiveAttention, Attention
 from nnfast.layers.embedding import Embedding, EmbeddingBag, ReversibleEmbedding
 from nnfast.layers.function import Lambda
 from nnfast.layers.input import Input
@@ -92,7 +93,9 @@ __all__ = [
     "AdaptiveMaxPooling1D",
     "AdaptiveMaxPooling2D",
     "Add",
+    "AdditiveAttention",
     "AlphaDropout",
+    "Attention",
     "Average",
     "AveragePooling1D",
     "AveragePooling2D",

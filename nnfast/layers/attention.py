@@ -32,6 +32,21 @@ def project(x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
     return y if bias is None else ops.add(y, bias)
 
 
+def remember(layer: Any, causal: bool | None, scores: bool) -> None:
+    """A model that is put together from symbols keeps what a call says about causality in the layer; scores it cannot keep."""
+    if scores:
+        raise NnfastError(
+            f"{layer.name}(return_attention_scores=True) while a model is put together: call the layer on arrays, or in a layer of your own"
+        )
+    if causal is None or causal == layer.use_causal_mask:
+        return
+    if layer.use_causal_mask is not None:
+        raise NnfastError(
+            f"{layer.name}(use_causal_mask={causal}): an earlier call, or the constructor, said {layer.use_causal_mask}; make a layer for each"
+        )
+    layer.use_causal_mask = causal
+
+
 class HeadsAttention(Layer):
     """What both layers do. Heads of queries, groups of keys and values."""
 
@@ -128,27 +143,13 @@ class HeadsAttention(Layer):
             inputs = [*inputs, attention_mask]
         inputs = list(inputs)
         if is_symbolic(inputs):
-            self._remember(use_causal_mask)
-            if return_attention_scores:
-                raise NnfastError(
-                    f"{self.name}(return_attention_scores=True) while a model is put together: call the layer on arrays, or in a layer of your own"
-                )
+            remember(self, use_causal_mask, return_attention_scores)
         before = self._causal_now, self._scores_now
         self._causal_now, self._scores_now = use_causal_mask, return_attention_scores
         try:
             return super().__call__(inputs, training, mask)
         finally:
             self._causal_now, self._scores_now = before
-
-    def _remember(self, causal: bool | None) -> None:
-        """A model that is put together from symbols keeps `use_causal_mask` in the layer."""
-        if causal is None or causal == self.use_causal_mask:
-            return
-        if self.use_causal_mask is not None:
-            raise NnfastError(
-                f"{self.name}(use_causal_mask={causal}): an earlier call, or the constructor, said {self.use_causal_mask}; make a layer for each"
-            )
-        self.use_causal_mask = causal
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         query, value, *rest = flat(inputs)

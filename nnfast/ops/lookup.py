@@ -157,5 +157,5 @@ def _define_sparse(name: str) -> None:
     )  # fmt: skip
 
 
-for _name in [name for name in OPS if name.startswith("update_")]:
+for _name in [name for name, op in OPS.items() if name.startswith("update_") and "learning_rate" in op.inputs]:
     _define_sparse(_name)

@@ -357,3 +357,34 @@ def flattened():
 def test_wrong_use_says_what_to_do(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", ["dot", "concat", "additive"])
+def test_attention_without_projections(kind):
+    """The formulas in NumPy, with a mask, a causal mask and scores; gradients by differences of PyTorch."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0")
+    query, value, key = (RNG.standard_normal((2, 4, n)) for n in (5, 3, 5))
+    keep = np.array([[1, 1, 0, 1], [1, 1, 1, 1.0]])
+    layer = (
+        layers.AdditiveAttention(dtype="float64")
+        if kind == "additive"
+        else layers.Attention(True, kind, dtype="float64")
+    )
+    y, scores = layer([query, value, key], mask=[None, keep], return_attention_scores=True, use_causal_mask=True)
+    weights = [torch.tensor(w) for w in layer.get_weights()]
+    q, v, k = (torch.tensor(x, requires_grad=True) for x in (query, value, key))
+    summed = q[:, :, None] + k[:, None]
+    if kind == "dot":
+        raw = (q @ k.transpose(1, 2)) * weights[0]
+    else:
+        raw = torch.tanh(summed).mul(weights[0]).sum(-1) * (weights[1] if kind == "concat" else 1.0)
+    hidden = torch.tensor(keep == 0)[:, None] | torch.triu(torch.ones(4, 4, dtype=torch.bool), 1)
+    p = raw.masked_fill(hidden, -torch.inf).softmax(-1)
+    np.testing.assert_allclose(scores, p.detach().numpy(), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(y, (p @ v).detach().numpy(), rtol=1e-12)
+    (p @ v).square().sum().backward()
+    _, gradients = nnfast.value_and_grad(
+        lambda q, v, k: nnfast.ops.sum(nnfast.ops.square(layer([q, v, k], mask=[None, keep], use_causal_mask=True)))
+    )(query, value, key)
+    for found, tensor in zip(gradients, (q, v, k), strict=True):
+        np.testing.assert_allclose(found, tensor.grad.numpy(), rtol=1e-10, atol=1e-13)
