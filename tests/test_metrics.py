@@ -52,6 +52,8 @@ CASES = {
     "precision": (metrics.Precision, BITS, CHANCE, lambda w: precision(BITS, CHANCE, w)),
     "recall": (metrics.Recall, BITS, CHANCE, lambda w: recall(BITS, CHANCE, w)),
     "crossentropy": (metrics.SparseCategoricalCrossentropy, LABELS, PROBABILITY, lambda w: average(-np.log(PROBABILITY[np.arange(N), LABELS]), w)),
+    "perplexity": (metrics.Perplexity, LABELS, PROBABILITY, lambda w: np.exp(average(-np.log(PROBABILITY[np.arange(N), LABELS]), w))),
+    "perplexity without 2": (lambda: metrics.Perplexity(mask_token_id=2), LABELS, PROBABILITY, lambda w: np.exp(average(-np.log(PROBABILITY[np.arange(N), LABELS]), w * (LABELS != 2)))),
     "cosine": (metrics.CosineSimilarity, REAL_TRUE, REAL, lambda w: average((REAL * REAL_TRUE).sum(1) / np.linalg.norm(REAL, axis=1) / np.linalg.norm(REAL_TRUE, axis=1), w)),
 }  # fmt: skip
 

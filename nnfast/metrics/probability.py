@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from nnfast import losses, serialization
-from nnfast.metrics.base import MeanMetric
-from nnfast.typing import Config, Tensor
+from collections.abc import Sequence
+from typing import Any
+
+from nnfast import exact, losses, ops, serialization
+from nnfast.losses.base import dtype_name, expand_weight
+from nnfast.metrics.base import MeanMetric, mean_statistics, ratio
+from nnfast.typing import Config, Tensor, Totals
 
 
 class _LogitMetric(MeanMetric):
@@ -69,6 +73,46 @@ class SparseCategoricalCrossentropy(MeanMetric):
 
     def get_config(self) -> Config:
         return {**super().get_config(), "from_logits": self.from_logits, "axis": self.axis}
+
+
+@serialization.register("metric")
+class Perplexity(SparseCategoricalCrossentropy):
+    """e^(mean cross-entropy of class numbers): among how many equally likely tokens a model would be as unsure.
+
+    y_true (batch, length) or (batch,), y_pred with one more axis. mask_token_id: tokens of this number do not count. Named as in
+    Keras-hub.
+
+    >>> import numpy as np
+    >>> Perplexity()(np.array([[0, 1]]), np.full((1, 2, 4), 0.25))
+    4.0
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        dtype: str | None = None,
+        from_logits: bool = False,
+        mask_token_id: int | None = None,
+    ) -> None:
+        super().__init__(name, dtype, from_logits)
+        self.mask_token_id = mask_token_id
+
+    def statistics(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Sequence[Tensor]:
+        values = self.values(y_true, y_pred)
+        if self.mask_token_id is None:
+            return mean_statistics(values, sample_weight)
+        kept = ops.reshape(ops.not_equal(ops.cast(y_true, dtype_name(values)), float(self.mask_token_id)), values.shape)
+        weight = kept if sample_weight is None else ops.multiply(kept, expand_weight(sample_weight, values))
+        return [ops.sum(ops.multiply(ops.where(kept, values, 0.0), weight)), ops.sum(weight)]
+
+    def compute(self, totals: Totals) -> Any:
+        mean = float(ratio(totals[0], totals[1]))
+        return exact.exp(mean) if abs(mean) <= exact.LIMIT else mean if mean != mean else float("inf")
+
+    def get_config(self) -> Config:
+        config = {**super().get_config(), "mask_token_id": self.mask_token_id}
+        del config["axis"]
+        return config
 
 
 @serialization.register("metric", "kld", "KLD", "kullback_leibler_divergence")
