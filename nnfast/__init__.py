@@ -27,6 +27,7 @@ from nnfast.precision import numerics
 from nnfast.random import set_random_seed
 from nnfast.receipt import verify
 from nnfast.saving import load_model
+from nnfast.sentences import SentenceEncoder
 from nnfast.sequential import Sequential
 from nnfast.variable import Variable
 
@@ -34,6 +35,7 @@ __all__ = [
     "AugmentedData",
     "Input",
     "Model",
+    "SentenceEncoder",
     "Sequential",
     "Variable",
     "__version__",

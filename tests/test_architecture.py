@@ -20,7 +20,7 @@ ORDER = """
     model sequential structure gradient saving summary training augmentation freezing receipt
     model sequential structure gradient saving summary training augmentation
     generation
-    model sequential structure gradient saving summary training augmentation decoding
+    model sequential structure gradient saving summary training augmentation decoding sentences
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules exact serialization typing
     variable random kernels precision

@@ -336,6 +336,7 @@ CONFIGURED = [
     layers.GroupedQueryAttention(4, 4, 2, 0.1, False, None, "zeros", "ones", "l1", "l2", True, 100.0, True),
     layers.TransformerEncoder(8, 2, 0.1, "gelu", 1e-4, "zeros", "ones", True, 100.0, True),
     layers.TransformerDecoder(8, 2, 0.1, "gelu", 1e-4, "zeros", "ones", True, 100.0, True),
+    layers.BertEncoder(9, 1, 2, 8, 16, 10, 3, "mean", False, 1e-5),
     layers.Attention(True, "concat", 0.1),
     layers.AdditiveAttention(False, 0.1),
 ]

@@ -1,5 +1,6 @@
-"""Files: named tensors with metadata, written atomically and checked when read."""
+"""Files: named tensors with metadata, written atomically and checked when read; weights of other libraries."""
 
+from nnfast.io.safetensors import load_safetensors, read_safetensors
 from nnfast.io.tensor_file import read_tensors, write_tensors
 
-__all__ = ["read_tensors", "write_tensors"]
+__all__ = ["load_safetensors", "read_safetensors", "read_tensors", "write_tensors"]
