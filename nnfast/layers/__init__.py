@@ -10,6 +10,7 @@ from nnfast.layers.augmentation import (CenterCrop, RandomCrop, RandomFlip, Rand
 from nnfast.layers.base import (Layer)
 from nnfast.layers.batch_normalization import (BatchNormalization, GroupNormalization, InstanceNormalization)
 from nnfast.layers.bert import (BertEncoder)
+from nnfast.layers.categories import (CategoryEncoding, Discretization, Hashing)
 from nnfast.layers.colour import (RandomBrightness, RandomContrast, RandomErasing)
 from nnfast.layers.conv import (Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose)
 from nnfast.layers.dense import (Dense)
@@ -33,6 +34,7 @@ from nnfast.layers.reshaping import (Flatten, Identity, Permute, RepeatVector, R
 from nnfast.layers.sound import (RandomTimeShift, SpecAugment)
 from nnfast.layers.spatial import (Cropping1D, Cropping2D, Cropping3D, PixelShuffle, Resizing, UpSampling1D, UpSampling2D, UpSampling3D, ZeroPadding1D, ZeroPadding2D, ZeroPadding3D)
 from nnfast.layers.transformer import (TransformerDecoder, TransformerEncoder)
+from nnfast.layers.vocabulary import (IntegerLookup, StringLookup, TextVectorization)
 from nnfast.layers.wrappers import (Bidirectional, TimeDistributed)
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "BatchNormalization",
     "BertEncoder",
     "Bidirectional",
+    "CategoryEncoding",
     "CenterCrop",
     "Concatenate",
     "Conv1D",
@@ -68,6 +71,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dropout",
     "ELU",
     "Embedding",
@@ -85,9 +89,11 @@ __all__ = [
     "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupedQueryAttention",
+    "Hashing",
     "Identity",
     "Input",
     "InstanceNormalization",
+    "IntegerLookup",
     "LSTM",
     "LSTMCell",
     "Lambda",
@@ -139,7 +145,9 @@ __all__ = [
     "SpectralNormalization",
     "StackedRNNCells",
     "StochasticDepth",
+    "StringLookup",
     "Subtract",
+    "TextVectorization",
     "TimeDistributed",
     "TransformerDecoder",
     "TransformerEncoder",

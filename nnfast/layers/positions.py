@@ -45,6 +45,8 @@ class PositionEmbedding(Layer):
     np.float32(0.0)
     """
 
+    supports_masking = True
+
     def __init__(self, sequence_length: int, initializer: Any = "glorot_uniform", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.sequence_length = check_count("PositionEmbedding", "sequence_length", sequence_length)
@@ -91,6 +93,8 @@ class SinePositionEncoding(Layer):
     [0.0, 1.0, 0.0, 1.0]
     """
 
+    supports_masking = True
+
     def __init__(self, max_wavelength: float = 10000, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_wavelength = max_wavelength
@@ -125,6 +129,8 @@ class RotaryEmbedding(Layer):
     >>> RotaryEmbedding()(np.ones((1, 1, 2), "float32")).tolist()
     [[[1.0, 1.0]]]
     """
+
+    supports_masking = True
 
     def __init__(self, max_wavelength: float = 10000, scaling_factor: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
