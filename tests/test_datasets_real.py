@@ -91,6 +91,13 @@ def test_donkeycar_without_pillow(monkeypatch):
         datasets.load_donkeycar()
 
 
+def test_shakespeare():
+    needs("tinyshakespeare.txt")
+    train, validation, characters = datasets.load_shakespeare()
+    assert train.shape == (1003854,) and validation.shape == (111540,) and len(characters) == 65
+    assert "".join(characters[i] for i in train[:14]) == "First Citizen:"
+
+
 def test_spam():
     needs("spam_assassin.zip", "spam_assassin")
     (x_train, y_train), (x_test, _) = datasets.load_spam()

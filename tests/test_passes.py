@@ -89,6 +89,12 @@ def run_without(graph, *without):
 
 
 o = nnfast.ops
+
+
+def gradient_of_table(dy):
+    return o.call("embedding_gradient", dy, np.array([5, 3], np.int32), rows=400, sparse=False)
+
+
 EFFECTS = {  # name -> (function, shapes, what the plan has with the pass, and without)
     "stable_losses": (
         lambda z, t: o.categorical_crossentropy(t, o.softmax(z)), [(2, 3), (2, 3)],
@@ -109,6 +115,10 @@ EFFECTS = {  # name -> (function, shapes, what the plan has with the pass, and w
     "drop_dead": (
         lambda x: (o.exp(x), o.tanh(x))[1], [(4,)],
         lambda n: n == ["tanh"], lambda n: n == ["exp", "tanh"],
+    ),
+    "sparse_updates": (
+        lambda w, dy: o.call("update_sgd", w, gradient_of_table(dy), np.zeros(1), np.zeros(8, np.int64), weight_decay=0.0), [(400, 3), (2, 3)],
+        lambda n: n == ["sort_ids", "sparse_update_sgd"], lambda n: n == ["embedding_gradient", "update_sgd"],
     ),
     "fuse_epilogues": (
         lambda x, w, b: o.relu(x @ w + b), [(16, 3), (3, 2), (2,)],

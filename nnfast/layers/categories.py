@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from itertools import pairwise
 from typing import Any
 
@@ -138,6 +137,8 @@ def hashed(value: Any, bins: int, salt: int) -> int:
     >>> hashed("word", 10, 0) == hashed("word", 10, 0)
     True
     """
+    import hashlib  # takes milliseconds to import
+
     digest = hashlib.blake2b(str(value).encode(), digest_size=8, salt=salt.to_bytes(8, "little")).digest()
     return int.from_bytes(digest, "little") % bins
 
