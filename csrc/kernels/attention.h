@@ -20,43 +20,50 @@
 #include "attention_gradient.h"
 #include "attention_share.h"
 
-enum { STRIPS = 16, FEW_STRIPS = 4, QUERIES = STRIPS * ROWS };
+enum { QUERIES = 37 * ROWS, FEW_QUERIES = 4 * ROWS }; /* that share packed keys; 512 on AVX-512 */
 
-/* Scores of one query -> p, in place; m becomes the new maximum. Returns the sum of p. */
-static inline real softmax_block(real *s, int64_t keys, real *m) {
+/* Scores of one query, `count` vectors of them, -> p, in place; m becomes the new maximum. Returns the sum of p. */
+NNF_INLINE real softmax_vectors(real *s, const int count, real *m) {
     vec x[KEY_VECTORS], acc[NNF_ACCUMULATORS];
-    const int count = (int)((keys + LANES - 1) / LANES);
-    if (count == KEY_VECTORS) {
-#pragma GCC unroll 32
-        for (int v = 0; v < KEY_VECTORS; v++)
-            x[v] = v_load(s + v * LANES);
-    } else {
-        for (int v = 0; v < KEY_VECTORS; v++)
-            x[v] = v < count ? v_load(s + v * LANES) : v_set(-NNF_INFINITY);
-    }
-#pragma GCC unroll 32
-    for (int v = 0; v < NNF_ACCUMULATORS; v++)
-        acc[v] = max_of_numbers(x[v], x[v + NNF_ACCUMULATORS]);
-    const real most = max_of_numbers_lanes(acc, NNF_ACCUMULATORS);
+    const int lanes = count < NNF_ACCUMULATORS ? count : NNF_ACCUMULATORS;
+#pragma GCC unroll 64
+    for (int v = 0; v < count; v++)
+        x[v] = v_load(s + v * LANES);
+#pragma GCC unroll 64
+    for (int v = 0; v < lanes; v++)
+        acc[v] = x[v];
+#pragma GCC unroll 64
+    for (int v = lanes; v < count; v++)
+        acc[v % NNF_ACCUMULATORS] = max_of_numbers(acc[v % NNF_ACCUMULATORS], x[v]);
+    const real most = max_of_numbers_lanes(acc, lanes);
     *m = most > *m ? most : *m;
     const vec top = v_set(*m == -NNF_INFINITY ? 0 : *m);
-    if (count == KEY_VECTORS) {
-#pragma GCC unroll 32
-        for (int v = 0; v < KEY_VECTORS; v++) {
-            x[v] = exp_of_score(v_sub(x[v], top));
-            v_store(s + v * LANES, x[v]);
-            acc[v % NNF_ACCUMULATORS] = v < NNF_ACCUMULATORS ? x[v] : v_add(acc[v % NNF_ACCUMULATORS], x[v]);
-        }
-        return sum_lanes(acc, NNF_ACCUMULATORS);
-    }
-    for (int v = 0; v < NNF_ACCUMULATORS; v++)
-        acc[v] = v_zero();
+#pragma GCC unroll 64
     for (int v = 0; v < count; v++) {
         x[v] = exp_of_score(v_sub(x[v], top));
         v_store(s + v * LANES, x[v]);
-        acc[v % NNF_ACCUMULATORS] = v_add(acc[v % NNF_ACCUMULATORS], x[v]);
+        acc[v % NNF_ACCUMULATORS] = v < NNF_ACCUMULATORS ? x[v] : v_add(acc[v % NNF_ACCUMULATORS], x[v]);
     }
-    return sum_lanes(acc, lanes_used(keys));
+    return sum_lanes(acc, lanes);
+}
+
+/* Each number of panels is code of its own, with the scores in registers. */
+static real softmax_block(real *s, int64_t keys, real *m) {
+#define NNF_SOFTMAX_CASE(panels)                                                                                       \
+    case panels:                                                                                                       \
+        return softmax_vectors(s, panels * VECTORS_PER_PANEL, m);
+    switch (keys / NNF_PANEL) {
+        NNF_SOFTMAX_CASE(1)
+        NNF_SOFTMAX_CASE(2)
+        NNF_SOFTMAX_CASE(3)
+        NNF_SOFTMAX_CASE(4)
+        NNF_SOFTMAX_CASE(5)
+        NNF_SOFTMAX_CASE(6)
+        NNF_SOFTMAX_CASE(7)
+        NNF_SOFTMAX_CASE(8)
+    }
+#undef NNF_SOFTMAX_CASE
+    return 0;
 }
 
 NNF_INLINE void scale_row(real *y, int64_t n, real factor) {
@@ -84,7 +91,7 @@ static void attention_block(const attention *p, attention_memory *w, int64_t b, 
         const int64_t keys = smaller(count, visible(p, i + mr - 1) - j0);
         if (keys <= 0 && j0 > 0)
             continue;
-        const int64_t whole = (larger(keys, 0) + LANES - 1) / LANES * LANES;
+        const int64_t whole = padded(larger(keys, 0));
         const tile product = {.a = w->strips + r * p->D,
                               .a_row = 1,
                               .a_step = mr,
@@ -177,7 +184,7 @@ static void k_attention(const nnf_step *step, int thread, int threads) {
     w.sum = w.most + QUERIES;
     const int team = (int)smaller(threads, step->threads);
     int64_t rows = QUERIES;
-    while (rows > FEW_STRIPS * ROWS && p.B * p.H * ((p.T + rows - 1) / rows) < 4 * team)
+    while (rows > FEW_QUERIES && p.B * p.H * ((p.T + rows - 1) / rows) < 2 * team)
         rows /= 2;
     const strips blocks = strips_of(p.T, rows);
     if (p.E > 0)

@@ -36,9 +36,9 @@ typedef struct gradient_memory {
     kept_words words;
 } gradient_memory;
 
-/* p and ds of the strip of mr queries from r on; `keys` of them, a multiple of LANES, are written. */
+/* p and ds of the strip of mr queries from r on, for `keys` keys, whole panels; 0 from there to `whole`. */
 static void gradient_scores(const attention *p, gradient_memory *w, int64_t b, int64_t h, int64_t i, int64_t r, int mr,
-                            int64_t j0, int64_t count, int64_t keys) {
+                            int64_t j0, int64_t count, int64_t keys, int64_t whole) {
     real *scores = w->p + r * KEY_BLOCK, *ds = w->ds + r * KEY_BLOCK;
     const tile score = {.a = w->query_strips + r * p->D,
                         .a_row = 1,
@@ -80,24 +80,29 @@ static void gradient_scores(const attention *p, gradient_memory *w, int64_t b, i
         }
         if (p->kept_factor)
             drop_scores(p, &w->words, scores, b, h, i + r + row, j0, keys);
+        for (int64_t j = keys; j < whole; j += LANES) {
+            v_store(scores + j, v_zero());
+            v_store(ds + j, v_zero());
+        }
     }
 }
 
-/* c[keys, columns] = or += transpose of a[queries, keys] b[queries, columns] */
+/* c[keys, columns] = or += transpose of a[queries, keys] b[queries, columns]. Query r sees the keys before r - late +
+ * 1: those that come before are passed over, as a chain does not change by zeros. */
 static void gradient_of_keys(real *c, int64_t ldc, const real *a, const real *b, int64_t keys, int64_t queries,
-                             int64_t columns, int accumulate) {
+                             int64_t late, int64_t columns, int accumulate) {
     const strips s = strips_of(keys, ROWS);
     for (int64_t n = 0; n < s.count; n++) {
-        const int64_t r = strip_begin(s, n);
-        const tile t = {.a = a + r,
+        const int64_t r = strip_begin(s, n), from = larger(0, smaller(late + r, queries));
+        const tile t = {.a = a + r + from * KEY_BLOCK,
                         .a_row = 1,
                         .a_step = KEY_BLOCK,
-                        .b = b,
+                        .b = b + from * padded(columns),
                         .b_panel = NNF_PANEL,
                         .b_step = padded(columns),
                         .c = c + r * ldc,
                         .c_row = ldc,
-                        .k = queries,
+                        .k = queries - from,
                         .accumulate = accumulate};
         attention_product(&t, 0, strip_rows(s, n), columns, 0);
     }
@@ -109,7 +114,7 @@ static void gradient_block(const attention *p, gradient_memory *w, int64_t b, in
     const int64_t g = h / (p->H / p->G);
     const int64_t query = ((b * p->T + i) * p->H + h) * p->D, output = ((b * p->T + i) * p->H + h) * p->E;
     const int64_t keys = larger(0, smaller(count, visible(p, i + rows - 1) - j0));
-    const int64_t whole = (keys + LANES - 1) / LANES * LANES;
+    const int64_t whole = padded(keys);
     copy_scaled(w->query_rows, p->q + query, p->H * p->D, rows, p->D, p->scale);
     copy_scaled(w->dy_rows, (const real *)p->step->buffer[4] + output, p->H * p->E, rows, p->E, 1);
     const strips s = strips_of(rows, ROWS);
@@ -122,7 +127,8 @@ static void gradient_block(const attention *p, gradient_memory *w, int64_t b, in
     for (int64_t n = 0; n < s.count; n++) {
         const int64_t r = strip_begin(s, n);
         const int mr = strip_rows(s, n);
-        gradient_scores(p, w, b, h, i, r, mr, j0, count, whole);
+        const int64_t own = larger(0, smaller(count, visible(p, i + r + mr - 1) - j0));
+        gradient_scores(p, w, b, h, i, r, mr, j0, count, padded(own), whole);
         if (!(wanted & 2))
             continue;
         const tile t = {.a = w->ds + r * KEY_BLOCK,
@@ -131,7 +137,7 @@ static void gradient_block(const attention *p, gradient_memory *w, int64_t b, in
                         .b_step = padded(p->D),
                         .c = (real *)p->step->buffer[0] + query + r * p->H * p->D,
                         .c_row = p->H * p->D,
-                        .k = keys,
+                        .k = own,
                         .accumulate = j0 > 0};
         attention_product(&t, 1, mr, p->D, 0);
     }
@@ -143,10 +149,11 @@ static void gradient_block(const attention *p, gradient_memory *w, int64_t b, in
         for (int64_t r = 0; r < rows; r++)
             for (int64_t j = whole; j < written; j++)
                 w->p[r * KEY_BLOCK + j] = w->ds[r * KEY_BLOCK + j] = 0;
-    gradient_of_keys((real *)p->step->buffer[2] + place * p->E, ld * p->E, w->p, w->dy_rows, written, rows, p->E,
+    const int64_t late = p->causal ? j0 - p->offset - i : -KEY_BLOCK;
+    gradient_of_keys((real *)p->step->buffer[2] + place * p->E, ld * p->E, w->p, w->dy_rows, written, rows, late, p->E,
                      !first);
-    gradient_of_keys((real *)p->step->buffer[1] + place * p->D, ld * p->D, w->ds, w->query_rows, written, rows, p->D,
-                     !first);
+    gradient_of_keys((real *)p->step->buffer[1] + place * p->D, ld * p->D, w->ds, w->query_rows, written, rows, late,
+                     p->D, !first);
 }
 
 /* One block of keys and the queries begin .. end of all heads in its group. */

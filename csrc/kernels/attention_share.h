@@ -152,9 +152,10 @@ static void pack_block(real *panels, const real *x, int64_t ldx, int64_t rows, i
 static void attention_mask(const attention *p, real *s, int64_t b, int64_t h, int64_t i, int64_t j0, int64_t limit,
                            int64_t keys) {
     static const real lane[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const int adds = p->bias || p->slopes;
     const real *bias = p->bias ? p->bias + b * p->bias_b + h * p->bias_h + i * p->bias_t + j0 : 0;
     const vec slope = v_set(p->slopes ? p->slopes[h] : 0), first = v_load(lane);
-    for (int64_t j = 0; j < keys; j += LANES) {
+    for (int64_t j = adds ? 0 : limit / LANES * LANES; j < keys; j += LANES) {
         const int64_t left = larger(0, smaller(LANES, limit - j));
         vec x = v_load(s + j);
         if (p->slopes)
