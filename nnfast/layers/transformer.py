@@ -78,6 +78,26 @@ class _Transformer(Layer):
     def _dense(self, x: Tensor) -> Tensor:
         return self.output_dense(self.intermediate(x))
 
+    def _rows(self, x: Tensor) -> tuple[Tensor, Any]:
+        """All tokens as rows of a matrix, so that products take over what follows them; and the way back."""
+        shape = tuple(x.shape)
+        if len(shape) != 3:
+            raise ShapeError(f"{self.name}: inputs of shape {shape}; expected (batch, length, features)")
+
+        def sequences(rows: Tensor) -> Tensor:
+            return ops.reshape(rows, shape)
+
+        return ops.reshape(x, (shape[0] * shape[1], shape[2])), sequences
+
+    def _attended(self, layer: Any, sequences: Any, other: Any, mask: Any) -> Any:
+        """Attention of rows to the places of `other`, or to those of their own sequence."""
+
+        def attend(rows: Tensor) -> Tensor:
+            x = sequences(rows)
+            return ops.reshape(layer(x, x if other is None else other, mask=mask), tuple(rows.shape))
+
+        return attend
+
     def get_config(self) -> Config:
         config = {
             **super().get_config(),
@@ -144,10 +164,10 @@ class TransformerEncoder(_Transformer):
         self._build_dense(features)
 
     def call(self, inputs: Tensor, mask: Any = None) -> Tensor:
-        x = self._residual(
-            inputs, self.attention_norm, self.attention_dropout, lambda x: self.attention(x, x, mask=[mask, mask])
-        )
-        return self._residual(x, self.output_norm, self.output_dropout, self._dense)
+        rows, sequences = self._rows(inputs)
+        attend = self._attended(self.attention, sequences, None, [mask, mask])
+        rows = self._residual(rows, self.attention_norm, self.attention_dropout, attend)
+        return sequences(self._residual(rows, self.output_norm, self.output_dropout, self._dense))
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return previous_mask
@@ -213,21 +233,13 @@ class TransformerDecoder(_Transformer):
         if bool(encoded) != (self.cross_attention is not None):
             wanted = "an encoder_sequence" if self.cross_attention is not None else "no encoder_sequence"
             raise ShapeError(f"{self.name}: it was first called with {wanted}, and has the weights for that only")
-        x = self._residual(
-            x,
-            self.self_attention_norm,
-            self.self_attention_dropout,
-            lambda y: self.self_attention(y, y, mask=[own, own]),
-        )
+        rows, sequences = self._rows(x)
+        attend = self._attended(self.self_attention, sequences, None, [own, own])
+        rows = self._residual(rows, self.self_attention_norm, self.self_attention_dropout, attend)
         if self.cross_attention is not None:
-            cross, other = self.cross_attention, others[0] if others else None
-            x = self._residual(
-                x,
-                self.cross_attention_norm,
-                self.cross_attention_dropout,
-                lambda y: cross(y, encoded[0], mask=[own, other]),
-            )
-        return self._residual(x, self.output_norm, self.output_dropout, self._dense)
+            attend = self._attended(self.cross_attention, sequences, encoded[0], [own, others[0] if others else None])
+            rows = self._residual(rows, self.cross_attention_norm, self.cross_attention_dropout, attend)
+        return sequences(self._residual(rows, self.output_norm, self.output_dropout, self._dense))
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         return None if previous_mask is None else flat(previous_mask)[0]

@@ -118,11 +118,14 @@ def _key(attributes: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def drop_broadcasts(graph: Graph) -> Graph:
-    """An elementwise op broadcasts by itself: it reads the small tensor, not a repeated copy."""
+    """An elementwise op broadcasts by itself: it reads the small tensor, not a repeated copy. Reshapes there and back go."""
 
     def visit(new: Graph, node: Node, inputs: list[Value]) -> Sequence[Value] | None:
         if node.op.name in ("reshape", "broadcast_to") and inputs[0].shape == node.output.shape:
             return [inputs[0]]
+        if node.op.name == "reshape" and is_named(inputs[0], "reshape"):
+            source = _before_reshape(inputs[0])
+            return [source] if source.shape == node.output.shape else new.add(node.op, [source], node.attributes)
         if node.op.kind != "elementwise":
             return None
         smaller = [_before_broadcast(value) for value in inputs]
@@ -131,6 +134,12 @@ def drop_broadcasts(graph: Graph) -> Graph:
         return new.add(node.op, smaller, node.attributes)
 
     return rewrite(graph, visit)
+
+
+def _before_reshape(value: Value) -> Value:
+    while value.node is not None and value.node.op.name == "reshape":
+        value = value.node.inputs[0]
+    return value
 
 
 def _before_broadcast(value: Value) -> Value:
