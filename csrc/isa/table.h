@@ -5,7 +5,6 @@
 #include "../kernels/cache.h"
 #include "../kernels/channel.h"
 #include "../kernels/conv.h"
-#include "../kernels/attention.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
 #include "../kernels/limits.h"

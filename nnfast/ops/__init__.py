@@ -18,7 +18,6 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
     attention,
     channel,
     elementwise,
-    embedding,
     fused,
     image,
     lookup,
@@ -31,9 +30,8 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
     shape,
     update,
 )
+from nnfast.ops.attending import *  # noqa: F403
 from nnfast.ops.convolving import *  # noqa: F403
-
-from nnfast.ops.attending import *  # noqa: F403  # isort: skip
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
 from nnfast.ops.functions import matmul, power
