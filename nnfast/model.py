@@ -21,6 +21,7 @@ from nnfast.locks import free_in_child
 from nnfast.structure import Structure
 from nnfast.summary import PlanReport, report, summary
 from nnfast.training import loop
+from nnfast.training.alone import Alone
 from nnfast.training.compiled import Compiled, PredictPlans, check_targets, input_specs, need_compiled, signature_of
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Step
@@ -219,8 +220,8 @@ class Model(Structure):
             need_compiled(self._compiled, kind).quick.add(kind, x, y, totals.step)
         return _as_results(totals.logs(), return_dict)
 
-    def _alone(self, call: str) -> _Alone:
-        return _Alone(self._busy, self.name, call)
+    def _alone(self, call: str) -> Alone:
+        return Alone(self._busy, self.name, call)
 
     # What nnfast.training asks of a model
     def connect_to(self, x: Any) -> None:
@@ -382,22 +383,6 @@ class Model(Structure):
 
 
 serialization.register("layer")(Model)
-
-
-class _Alone:
-    """Holds a model for one training or evaluation; a second thread gets an error in place of mixed weights."""
-
-    def __init__(self, lock: threading.Lock, name: str, call: str) -> None:
-        self.lock, self.name, self.call = lock, name, call
-
-    def __enter__(self) -> None:
-        if not self.lock.acquire(blocking=False):
-            raise NnfastError(
-                f"{self.call}: model {self.name} is being trained or evaluated by another call; wait for it, or use a second model"
-            )
-
-    def __exit__(self, *_: Any) -> None:
-        self.lock.release()
 
 
 def _as_results(logs: dict[str, Any], return_dict: bool) -> Any:
