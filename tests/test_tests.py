@@ -368,4 +368,5 @@ def test_what_is_called_not_differentiable_is_discrete_or_drawn():
         "is_nan", "logical_not", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or",
         "argmax", "argmin", "one_hot", "in_top_k", "random_uniform", "random_normal",
         "update_sgd", "update_sgd_momentum", "update_adam", "update_rmsprop", "update_rmsprop_full", "update_adagrad",
+        "update_average", "affine_image",
     }  # fmt: skip
