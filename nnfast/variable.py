@@ -147,8 +147,8 @@ class Variable:
         rows, columns = prod(self.shape[:-1]), self.shape[-1]
         panels = self.storage.reshape(-(-columns // 16), rows, 16)
         whole = panels.transpose(1, 0, 2).reshape(rows, -(-columns // 16) * 16)
-        return whole[:, :columns].copy(order="C")  # a single panel of 16 columns is still the variable's own memory
-        return np.ascontiguousarray(whole[:, :columns]).reshape(self.shape)
+        # a copy: a single panel of 16 columns is still the variable's own memory
+        return whole[:, :columns].copy(order="C").reshape(self.shape)
 
     def assign(self, value: Any) -> None:
         """Replace the content by an array or number of the variable's shape."""

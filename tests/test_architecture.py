@@ -17,15 +17,11 @@ ORDER = """
     cli __main__
     benchmark
     __init__
-    model sequential structure gradient saving summary training augmentation freezing receipt
-    model sequential structure gradient saving summary training augmentation
     generation
-    model sequential structure gradient saving summary training augmentation decoding sentences
+    model sequential structure gradient saving summary training augmentation freezing receipt decoding sentences
     layers losses metrics optimizers callbacks history progress
-    activations initializers regularizers schedules exact serialization typing
-    variable random kernels precision
     activations initializers regularizers schedules serialization typing
-    variable random kernels
+    variable random kernels precision
     plan
     passes
     reference

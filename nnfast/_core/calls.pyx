@@ -40,8 +40,7 @@ cdef class Unchanged:
     """Whether layers and variables are as they were: no `note_change` since, the same items in these containers."""
 
     cdef int64_t changes
-    cdef list lists
-    cdef list before
+    cdef list lists, before
 
     def __init__(self, containers):
         self.changes = _changes
@@ -155,12 +154,9 @@ cdef class DirectCall:
     in_place: an output may be exactly the memory of an input.
     """
 
-    cdef list places
+    cdef list places, inputs, outputs
     cdef object another
-    cdef int most
-    cdef int first
-    cdef list inputs
-    cdef list outputs
+    cdef int most, first
     cdef bint in_place
     cdef readonly int threads  # that the plan was made for
 
@@ -173,8 +169,7 @@ cdef class DirectCall:
     cpdef list call(self, tuple operands, out=None):
         """The outputs, in the arrays of `out` where it is given; None where an array cannot be used as it lies."""
         cdef Py_buffer *views
-        cdef int held = 0, i
-        cdef int inputs = len(self.inputs)
+        cdef int held = 0, i, inputs = len(self.inputs)
         cdef Spec spec
         cdef list results = []
         if len(operands) != inputs or (out is not None and len(out) != len(self.outputs)):

@@ -13,6 +13,7 @@ import numpy as np
 
 from nnfast.errors import GraphError, ShapeError
 from nnfast.graph.ir import Node, Value
+from nnfast.ops import update  # noqa: F401  (defines the updates that this file makes sparse)
 from nnfast.ops.elementwise import call
 from nnfast.ops.registry import NOT_DIFFERENTIABLE, OPS, Call, Sample, Specs, define
 
