@@ -4,7 +4,7 @@
  * with the weight [taps * C, N] in panels: the numerics are those of matmul.h. What a tap finds outside the input is a
  * zero, multiplied like any other number. A group of channels sees its own inputs and outputs only.
  *
- * The rows of a few output pixels are copied next to each other (a strip), a chunk at a time; from there on a step is
+ * The rows of a few output pixels, a strip, are read where they lie, or copied next to each other; from there on it is
  * the microkernel of matmul_tile.h. The copy costs one load and one store for 16 elements, which N / 32 tiles share. */
 #ifndef NNF_CONV_H
 #define NNF_CONV_H

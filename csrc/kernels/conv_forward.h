@@ -4,7 +4,8 @@
  * of w with which its panels begin.
  *
  * Loops, from the outside: groups, blocks of columns (a chunk of w stays in the second-level cache), blocks of pixels,
- * chunks of the sum, strips of pixels (their part of x is copied once), tiles of columns. */
+ * chunks of the sum, strips of pixels, tiles of columns. A strip's part of x is copied once, or read where it lies if
+ * its pixels are in one row and see no padding. */
 #ifndef NNF_CONV_FORWARD_H
 #define NNF_CONV_FORWARD_H
 
@@ -22,6 +23,33 @@ NNF_INLINE void tile_strip(const tile *t, const int mr, const int nv) {
     tile_sum(acc, mr, nv, t->a, STRIP_PITCH, 1, t->b, t->b_panel, NNF_PANEL, t->k, 1, STRIP_AHEAD, t->b_panel);
     tile_store(acc, mr, nv, t);
 }
+
+/* A tile whose rows are read where x has them, a run at a time. */
+NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
+    vec acc[32];
+    tile_clear(acc, mr * nv);
+    const real *b = t->b;
+    for (const run *r = t->runs; r < t->runs_end; b += r->count * NNF_PANEL, r++)
+        tile_sum(acc, mr, nv, t->a + r->offset, t->a_row, 1, b, t->b_panel, NNF_PANEL, r->count, 1, STRIP_AHEAD,
+                 t->b_panel);
+    tile_store(acc, mr, nv, t);
+}
+
+#if LANES * NNF_REAL == 512
+enum { LEAST_IN_PLACE = 7 }; /* rows of a tile from which on it pays */
+#define NNF_RUNS_TILES(X) NNF_ROWS_7_TO_14(X, tile_runs, 1) NNF_ROWS_7_TO_14(X, tile_runs, 2)
+#elif LANES * NNF_REAL == 256
+enum { LEAST_IN_PLACE = 4 };
+#define NNF_RUNS_TILES(X) NNF_ROWS_1_TO_6(X, tile_runs, 1) NNF_ROWS_1_TO_6(X, tile_runs, 2)
+#elif defined(__aarch64__)
+enum { LEAST_IN_PLACE = 4 };
+#define NNF_RUNS_TILES(X) NNF_WIDTHS_1_TO_4(X, tile_runs)
+#else
+enum { LEAST_IN_PLACE = 2 };
+#define NNF_RUNS_TILES(X) NNF_ROWS_1_TO_4(X, tile_runs, 1) NNF_ROWS_1_TO_4(X, tile_runs, 2)
+#endif
+NNF_RUNS_TILES(NNF_TILE)
+static const tile_function runs_tiles[ROWS + 1][WIDE + 1] = {NNF_RUNS_TILES(NNF_TILE_ENTRY)};
 
 #if LANES * NNF_REAL == 512
 #define NNF_STRIP_TILES(X) NNF_ROWS_7_TO_14(X, tile_strip, 1) NNF_ROWS_7_TO_14(X, tile_strip, 2)
@@ -65,12 +93,29 @@ static void tile_beside(const conv *c, const tile *t, tile_function compute, int
         }
 }
 
+/* Where the first tap of the first pixel lies, if the pixels of a strip are in one row and all of their taps inside x.
+ */
+static const real *rows_in_place(const conv *c, place p, int mr) {
+    const geometry *g = &c->g;
+    if (g->groups > 1 || g->tap_step[2] != 1 || p.w + mr > g->out[2])
+        return 0;
+    const int64_t d = p.d * g->stride[0] + g->origin[0], h = p.h * g->stride[1] + g->origin[1],
+                  w = p.w * g->stride[2] + g->origin[2];
+    if (d < 0 || d + (g->taps[0] - 1) * g->tap_step[0] >= g->in[0] || h < 0 ||
+        h + (g->taps[1] - 1) * g->tap_step[1] >= g->in[1] || w < 0 ||
+        w + (mr - 1) * g->stride[2] + g->taps[2] - 1 >= g->in[2])
+        return 0;
+    return c->x + (((p.b * g->in[0] + d) * g->in[1] + h) * g->in[2] + w) * g->pixel;
+}
+
 static void conv_strip(const conv *c, int64_t pixel, int mr, range columns, int64_t k, int64_t kc, int64_t runs) {
     const geometry *g = &c->g;
     int64_t y[ROWS];
     place p = place_of(g, pixel);
+    const real *in_place = mr >= LEAST_IN_PLACE ? rows_in_place(c, p, mr) : 0;
     for (int r = 0; r < mr; r++) {
-        find(g, c->strip + r * STRIP_PITCH, c->x, p, c->runs, runs);
+        if (!in_place)
+            find(g, c->strip + r * STRIP_PITCH, c->x, p, c->runs, runs);
         y[r] = y_place(g, p);
         next_place(g, &p);
     }
@@ -80,8 +125,8 @@ static void conv_strip(const conv *c, int64_t pixel, int mr, range columns, int6
         nv = tile_width((columns.end - j + LANES - 1) / LANES, widest);
         const int64_t in_panel = j % NNF_PANEL;
         const tile t = {
-            .a = c->strip,
-            .a_row = STRIP_PITCH,
+            .a = in_place ? in_place : c->strip,
+            .a_row = in_place ? g->stride[2] * g->pixel : STRIP_PITCH,
             .a_step = 1,
             .b = c->w + (j - in_panel) * g->K + k * NNF_PANEL + in_panel,
             .b_panel = g->K * NNF_PANEL,
@@ -91,12 +136,15 @@ static void conv_strip(const conv *c, int64_t pixel, int mr, range columns, int6
             .c_panel = NNF_PANEL,
             .k = kc,
             .accumulate = k > 0,
+            .runs = c->runs,
+            .runs_end = c->runs + runs,
         };
+        const tile_function compute = in_place ? runs_tiles[mr][nv] : strip_tile(mr, nv);
         const range wanted = {larger(j, columns.begin), smaller(j + nv * LANES, columns.end)};
         if (g->plain && wanted.end - wanted.begin == nv * LANES)
-            strip_tile(mr, nv)(&t);
+            compute(&t);
         else
-            tile_beside(c, &t, strip_tile(mr, nv), mr, nv, y, j, wanted);
+            tile_beside(c, &t, compute, mr, nv, y, j, wanted);
     }
 }
 
@@ -113,6 +161,17 @@ static void conv_finish(const conv *c, range pixels, range columns) {
     }
 }
 
+/* Pixels of the strip that begins at one. Strips that end with a row may be read in place; where most of them would
+ * have taps in the padding anyway, they go on into the next row. */
+static int pixels_of_strip(const conv *c, int64_t pixel, int64_t end) {
+    const int64_t width = c->g.out[2], per_row = (width + ROWS - 1) / ROWS;
+    const strips rows = strips_of(end - pixel, ROWS);
+    if (per_row < (c->g.origin[2] < 0 ? 3 : 1) || width < 2 * ROWS / 3)
+        return strip_rows(rows, 0);
+    const int64_t left = width - pixel % width, height = (width + per_row - 1) / per_row;
+    return (int)smaller(smaller(left, height), end - pixel);
+}
+
 static void conv_range(const conv *c, range pixels, range columns) {
     const strips sides = strips_of(columns.end - columns.begin, CONV_COLUMNS);
     const strips blocks = strips_of(pixels.end - pixels.begin, CONV_STRIPS * ROWS);
@@ -121,13 +180,16 @@ static void conv_range(const conv *c, range pixels, range columns) {
         const range side = {left, left + strip_rows(sides, s)};
         for (int64_t i = 0; i < blocks.count; i++) {
             const int64_t begin = pixels.begin + strip_begin(blocks, i);
-            const strips rows = strips_of(strip_rows(blocks, i), ROWS);
+            const int64_t end = begin + strip_rows(blocks, i);
             for (int64_t k = 0; k == 0 || k < c->g.K; k += NNF_CHUNK) {
                 const int64_t kc = smaller(NNF_CHUNK, c->g.K - k), runs = find_runs(&c->g, c->runs, c->group, k, kc);
-                for (int64_t r = 0; r < rows.count; r++)
-                    conv_strip(c, begin + strip_begin(rows, r), strip_rows(rows, r), side, k, kc, runs);
+                int mr;
+                for (int64_t pixel = begin; pixel < end; pixel += mr) {
+                    mr = pixels_of_strip(c, pixel, end);
+                    conv_strip(c, pixel, mr, side, k, kc, runs);
+                }
             }
-            conv_finish(c, (range){begin, begin + strip_rows(blocks, i)}, side);
+            conv_finish(c, (range){begin, end}, side);
         }
     }
 }

@@ -36,6 +36,9 @@ CONTRACT = [
     ((1, 5, 4, 3), (3, 3, 3, 5), {}),
     ((1, 2, 3, 60), (3, 3, 60, 17), {}),  # sums of 540: a second chunk
     ((1, 7, 6, 2), (3, 2, 2, 4), {"strides": (2, 3), "dilation": (2, 1)}),
+    ((1, 3, 33, 5), (2, 3, 5, 18), {"padding": ((0, 0), (0, 0))}),  # strips read in place
+    ((1, 4, 45, 2), (3, 2, 2, 33), {"dilation": (2, 1)}),  # and some of them beside the padding
+    ((1, 3, 31, 20), (3, 9, 20, 3), {"padding": ((0, 0), (0, 0)), "strides": (1, 2)}),  # with a second chunk
 ]
 
 
@@ -94,6 +97,8 @@ def compiled(function, arrays, seed):
 SHAPES = {
     "3x3": (2, (9, 7), 5, 20, 3, 1, 1, 1, 1),
     "7x7, strides 2": (2, (31, 29), 3, 64, 7, 2, 3, 1, 1),
+    "wide": (1, (7, 60), 6, 40, 3, 1, 1, 1, 1),
+    "wide, strides 2": (2, (9, 61), 20, 33, 5, 2, 0, 1, 1),
     "5x5, one channel": (1, (13, 11), 1, 6, 5, 1, 0, 1, 1),
     "dilated": (2, (17, 15), 8, 12, 3, 1, 2, 2, 1),
     "dilated, strides 3": (2, (20, 21), 4, 6, (3, 4), 3, 2, 2, 1),
