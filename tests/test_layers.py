@@ -278,6 +278,68 @@ def test_lambda() -> None:
         layers.Lambda(3)
 
 
+CONFIGURED = [
+    layers.Dense(
+        3, "relu", False, "he_normal", kernel_regularizer="l2", activity_regularizer="l1", name="d", trainable=False
+    ),
+    layers.Dense(3, dtype="float64"),
+    layers.Activation("softmax"),
+    layers.ReLU(6.0, 0.1, 0.2),
+    layers.LeakyReLU(0.1),
+    layers.PReLU("ones", "l2", [1]),
+    layers.ELU(0.5),
+    layers.Softmax(1),
+    layers.Dropout(0.3, (None, 1), 4),
+    layers.GaussianNoise(0.3, 4),
+    layers.ActivityRegularization(0.1, 0.2),
+    layers.Flatten(),
+    layers.Reshape((2, -1)),
+    layers.Permute((2, 1)),
+    layers.Identity(),
+    layers.Add(),
+    layers.Subtract(),
+    layers.Multiply(),
+    layers.Average(),
+    layers.Maximum(),
+    layers.Minimum(),
+    layers.Concatenate(1),
+    layers.Rescaling([0.5, 2.0], 1.0),
+    layers.Normalization(None, 1.0, np.float32(2.0), True),
+    layers.CenterCrop(2, 3),
+    layers.RandomFlip("vertical", 3),
+    layers.RandomCrop(2, 3, 4, 1),
+    layers.RandomTranslation((-0.1, 0.2), 0.3, "wrap", "nearest", 3, 0.5),
+    layers.RandomRotation(0.1, "constant", "nearest", 3, 0.5),
+    layers.RandomZoom((-0.1, 0.2), 0.3, "wrap", "nearest", 3, 0.5),
+    layers.RandomBrightness((-0.1, 0.2), (0, 1), 3),
+    layers.RandomContrast(0.2, (0, 1), 3),
+    layers.RandomErasing(0.5, (0.1, 0.2), 3.0, (0, 1), 3),
+    layers.RandomTimeShift(0.2, "wrap", 3),
+    layers.SpecAugment(1, 0.2, 3, 0.4, 0.5, 6),
+    layers.MixUp(0.3, 4),
+    layers.CutMix(0.3, 4),
+]
+
+
+@pytest.mark.parametrize("layer", CONFIGURED, ids=lambda layer: layer.name)
+def test_configuration_gives_the_same_layer_again(layer) -> None:
+    import json
+
+    data = serialization.serialize(layer)
+    again = serialization.deserialize("layer", json.loads(json.dumps(data)))
+    assert type(again) is type(layer)
+    assert serialization.serialize(again) == data
+    assert again.name == layer.name
+
+
+def test_every_layer_is_registered_and_configured() -> None:
+    abstract = {"Layer", "Lambda"}
+    exported = {name for name in layers.__all__ if name[0].isupper()} - abstract
+    assert exported == {type(layer).__name__ for layer in CONFIGURED} - {"Input"} | (exported & {"Input"})
+    for name in exported - {"Input"}:
+        assert serialization.lookup("layer", name) is getattr(layers, name)
+
+
 # Own layers
 
 
