@@ -318,6 +318,7 @@ CONFIGURED = [
     layers.SpecAugment(1, 0.2, 3, 0.4, 0.5, 6),
     layers.MixUp(0.3, 4),
     layers.CutMix(0.3, 4),
+    layers.Masking(-1.0),
 ]
 
 
