@@ -32,6 +32,9 @@ OPTIONAL_OF_GRADIENT = ("gates", "dy", "dh_last", "dc_last", "c_before", "y", "h
 GRADIENT_ORDER = ("dy", "dh_last", "dc_last", "wt", "gates", "c_before", "y", "h0", "mask", "dropout")
 
 # Place of each output in the kernels' buffers; None: the kernel does without. Inputs follow in the order above.
+OPTIONAL_OF_GRADIENT = ("dy", "dh_last", "dc_last", "gates", "c_before", "y", "h0", "mask", "dropout")
+
+# Place of each output and input in the kernels' buffers; None: the kernel does without.
 OUTPUTS: dict[str, tuple[int | None, ...]] = {
     "lstm": (0, 1, 2, 3, 4, 5),
     "gru": (0, 1, None, 2, None, 3),
@@ -50,6 +53,10 @@ SOME_SEQUENCES = 64  # so many sequences
 CACHE_SPEED = (
     32  # so much less a byte of the weight counts than one from memory, where a time step's threads are chosen
 )
+# Which division is faster (csrc/kernels/recurrent.h), measured on a two-core Intel Xeon with AVX-512 and 2 MB of second-level cache.
+FEW_SEQUENCES = 4
+WEIGHT_BYTES = 1 << 20  # more of them than this do not stay in the cache of one core, and up to
+SOME_SEQUENCES = 64  # so many sequences that counts
 
 
 def _by_units(batch: int, units: int, gates: int, given: Sequence[str]) -> bool:
@@ -57,6 +64,7 @@ def _by_units(batch: int, units: int, gates: int, given: Sequence[str]) -> bool:
         return False
     large = gates * units * units * 4 > WEIGHT_BYTES
     return batch == 1 or (large and batch < SOME_SEQUENCES)
+    return batch < FEW_SEQUENCES or (large and batch < SOME_SEQUENCES)
 
 
 def _calls(
@@ -79,6 +87,8 @@ def _calls(
         portion = ((total - weight) / len(spans) + weight / CACHE_SPEED) / total if by_units else 1.0
         return [
             Call(kernel, [batch, length, units, *span, *flags], outputs=outputs, inputs=inputs, portion=portion)
+        return [
+            Call(kernel, [batch, length, units, *span, *flags], outputs=outputs, inputs=inputs, portion=1 / len(spans))
             for span in spans
         ]
 
@@ -145,6 +155,7 @@ def _infer_gradient(cell: str) -> Callable[[Node], Specs]:
         batch, length, units = _sizes(node, cell)
         wide = (batch, length, GATES[cell] * units)
         last = {"lstm": ((batch, units),), "gru": (wide,), "simple_rnn": ()}[cell]
+        last = {"lstm": [(batch, units)], "gru": [wide], "simple_rnn": []}[cell]
         return [(shape, node.inputs[0].dtype) for shape in (wide, (batch, units), *last)]
 
     return infer
@@ -277,6 +288,7 @@ for _cell, _formula in FORMULAS.items():
         reference=reference.forward_of(_cell), gradient=_gradient, kernel=None,
         calls=_calls(_cell, lambda length: length, _places, ("xw", "w", *OPTIONAL)), flops=_flops(_cell), tolerance="product",
         samples=_samples(_cell), panels=(1,), overwrites=((5, 0),) if _cell == "lstm" else (),
+        samples=_samples(_cell), panels=(1,),
     )  # fmt: skip
     define(
         name=f"{_cell}_gradient", inputs=("wt", "*optional"), formula=f"gradients of {_cell} with respect to xw, the initial state and h w",
@@ -309,3 +321,6 @@ def run(
     keep = "dropout" in given  # the product reads h times dropout, which has to stand somewhere
     found = call(cell, xw, w, *given.values(), given=tuple(given), backwards=backwards, keep=keep, **attributes)
     return list(found)[: RESULTS[cell]]
+        calls=_calls(f"{_cell}_gradient", lambda length: length + 1, _places_in_gradient, (*OPTIONAL_OF_GRADIENT[:3], "wt", *OPTIONAL_OF_GRADIENT[3:])),
+        flops=_flops(_cell), tolerance="product", samples=_gradient_samples(_cell), panels=(0,),
+    )  # fmt: skip
