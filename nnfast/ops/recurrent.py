@@ -156,6 +156,7 @@ def _infer_gradient(cell: str) -> Callable[[Node], Specs]:
         wide = (batch, length, GATES[cell] * units)
         last = {"lstm": ((batch, units),), "gru": (wide,), "simple_rnn": ()}[cell]
         last = {"lstm": [(batch, units)], "gru": [wide], "simple_rnn": []}[cell]
+        last: list[tuple[int, ...]] = {"lstm": [(batch, units)], "gru": [wide], "simple_rnn": []}[cell]
         return [(shape, node.inputs[0].dtype) for shape in (wide, (batch, units), *last)]
 
     return infer
@@ -324,3 +325,14 @@ def run(
         calls=_calls(f"{_cell}_gradient", lambda length: length + 1, _places_in_gradient, (*OPTIONAL_OF_GRADIENT[:3], "wt", *OPTIONAL_OF_GRADIENT[3:])),
         flops=_flops(_cell), tolerance="product", samples=_gradient_samples(_cell), panels=(0,),
     )  # fmt: skip
+
+
+def run(
+    cell: str, xw: Any, w: Any, operands: dict[str, Any], *, backwards: bool = False, activation: str = "tanh"
+) -> list[Any]:
+    """Outputs [B, T, H] and last states of a sequence; operands by their names, None for those that are not there."""
+    given = {name: operands[name] for name in OPTIONAL if operands.get(name) is not None}
+    attributes: dict[str, Any] = {"activation": activation} if cell == "simple_rnn" else {}
+    keep = "dropout" in given  # the product reads h times dropout, which has to stand somewhere
+    found = call(cell, xw, w, *given.values(), given=tuple(given), backwards=backwards, keep=keep, **attributes)
+    return list(found)[: RESULTS[cell]]
