@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnfast import ops, serialization
-from nnfast.errors import ShapeError
+from nnfast.errors import NnfastError, ShapeError
 from nnfast.graph import trace
 from nnfast.layers.base import Layer
 from nnfast.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -30,6 +30,7 @@ class RNN(Layer):
         return_state: whether the last states come back too.
         go_backwards: from the last time step to the first; the outputs are in that order.
         stateful: whether a batch begins with the states that the last one of its size ended with (`reset_state` makes them 0).
+        stateful: whether a batch begins with the states that the one before ended with (`reset_state` makes them 0).
         unroll: accepted, and without effect: results and speed do not depend on it.
         zero_output_for_mask: whether the output of a time step that the mask leaves out is 0, and not that of the step before.
 
@@ -68,6 +69,7 @@ class RNN(Layer):
         # States of a stateful layer, by batch size and dtype. They are no weights: a model file does not have them.
         self.kept: dict[tuple[int, str], list[Variable]]
         object.__setattr__(self, "kept", {})
+        self.kept_states: list[Variable] | None = None  # of a stateful layer, once the batch size is known
 
     @property
     def state_sizes(self) -> list[int]:
@@ -132,6 +134,7 @@ class RNN(Layer):
             last = y[:, end]
         if self.stateful:
             self._keep(x, states)
+            self._keep(states)
         return y, last, states
 
     def _unrolled(
@@ -192,6 +195,35 @@ class RNN(Layer):
         for variables in self.kept.values():
             for variable in variables:
                 variable.assign(0.0)
+        """The kept states of a stateful layer; they come into being with the first batch."""
+        if not self.stateful:
+            return []
+        batch = x.shape[0]
+        if self.kept_states is None or any(state.shape[0] != batch for state in self.kept_states):
+            if self.kept_states is not None and any(state.storage.any() for state in self.kept_states):
+                raise NnfastError(
+                    f"{self.name}: a stateful layer goes on with batches of {self.kept_states[0].shape[0]} rows, got {batch}; "
+                    "give batches of one size, or call reset_state() between"
+                )
+            self.kept_states = [
+                self.add_weight(f"state_{i}", (batch, size), "zeros", trainable=False, dtype=str(x.dtype))
+                for i, size in enumerate(self.state_sizes)
+            ]
+        running = trace.current()
+        return [v.numpy() if running is None else running.graph.variable(v) for v in self.kept_states]
+
+    def _keep(self, states: list[Tensor]) -> None:
+        running = trace.current()
+        for variable, state in zip(self.kept_states or [], states, strict=True):
+            if running is None:
+                variable.assign(state)
+            else:
+                running.update(variable, lambda old, state=state: ops.call("update_average", old, state, momentum=0.0))
+
+    def reset_state(self) -> None:
+        """Begin with zeros again."""
+        for variable in self.kept_states or []:
+            variable.assign(0.0)
 
     reset_states = reset_state
 
