@@ -34,7 +34,7 @@ GRADIENT_ORDER = ("dy", "dh_last", "dc_last", "wt", "gates", "c_before", "y", "h
 # Place of each output in the kernels' buffers; None: the kernel does without. Inputs follow in the order above.
 OPTIONAL_OF_GRADIENT = ("dy", "dh_last", "dc_last", "gates", "c_before", "y", "h0", "mask", "dropout")
 
-# Place of each output and input in the kernels' buffers; None: the kernel does without.
+# Place of each output in the kernels' buffers; None: the kernel does without. Inputs follow in the order above.
 OUTPUTS: dict[str, tuple[int | None, ...]] = {
     "lstm": (0, 1, 2, 3, 4, 5),
     "gru": (0, 1, None, 2, None, 3),
