@@ -319,6 +319,17 @@ CONFIGURED = [
     layers.MixUp(0.3, 4),
     layers.CutMix(0.3, 4),
     layers.Masking(-1.0),
+    layers.RepeatVector(3),
+    layers.SimpleRNN(3, "relu", False, return_sequences=True, dropout=0.1, seed=3),
+    layers.LSTM(3, "tanh", "hard_sigmoid", unit_forget_bias=False, go_backwards=True, stateful=True),
+    layers.GRU(3, reset_after=False, return_state=True, recurrent_dropout=0.1, kernel_regularizer="l2"),
+    layers.SimpleRNNCell(3),
+    layers.LSTMCell(3, recurrent_initializer="glorot_uniform"),
+    layers.GRUCell(3, dtype="float64"),
+    layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(2)]),
+    layers.RNN([layers.SimpleRNNCell(3)], zero_output_for_mask=True),
+    layers.Bidirectional(layers.GRU(3), "sum"),
+    layers.TimeDistributed(layers.Dense(2)),
 ]
 
 
