@@ -88,7 +88,7 @@ def _calls(
         return [
             Call(kernel, [batch, length, units, *span, *flags], outputs=outputs, inputs=inputs, portion=portion)
         return [
-            Call(kernel, [batch, length, units, *span, *flags], outputs=outputs, inputs=inputs, portion=1 / len(spans))
+            Call(kernel, [batch, length, units, *span, *flags], outputs=outputs, inputs=inputs, portion=portion)
             for span in spans
         ]
 
