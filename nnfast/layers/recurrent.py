@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from nnfast import ops, serialization
-from nnfast.errors import NnfastError, ShapeError
+from nnfast.errors import ShapeError
 from nnfast.graph import trace
 from nnfast.layers.base import Layer
 from nnfast.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
@@ -198,32 +198,32 @@ class RNN(Layer):
         """The kept states of a stateful layer; they come into being with the first batch."""
         if not self.stateful:
             return []
-        batch = x.shape[0]
-        if self.kept_states is None or any(state.shape[0] != batch for state in self.kept_states):
-            if self.kept_states is not None and any(state.storage.any() for state in self.kept_states):
-                raise NnfastError(
-                    f"{self.name}: a stateful layer goes on with batches of {self.kept_states[0].shape[0]} rows, got {batch}; "
-                    "give batches of one size, or call reset_state() between"
-                )
-            self.kept_states = [
-                self.add_weight(f"state_{i}", (batch, size), "zeros", trainable=False, dtype=str(x.dtype))
+        key = (x.shape[0], str(x.dtype))
+        if key not in self.kept:
+            self.kept[key] = [
+                Variable((x.shape[0], size), key[1], 0.0, f"{self.name}/state_{i}", trainable=False)
                 for i, size in enumerate(self.state_sizes)
             ]
         running = trace.current()
-        return [v.numpy() if running is None else running.graph.variable(v) for v in self.kept_states]
+        if running is None:
+            return [variable.numpy() for variable in self.kept[key]]
+        # copies, since gradients may read them after the new states are written
+        return [ops.add(running.graph.variable(variable), 0.0) for variable in self.kept[key]]
 
-    def _keep(self, states: list[Tensor]) -> None:
+    def _keep(self, x: Tensor, states: list[Tensor]) -> None:
         running = trace.current()
-        for variable, state in zip(self.kept_states or [], states, strict=True):
+        for variable, state in zip(self.kept[x.shape[0], str(x.dtype)], states, strict=True):
             if running is None:
                 variable.assign(state)
             else:
-                running.update(variable, lambda old, state=state: ops.call("update_average", old, state, momentum=0.0))
+                value = running.graph.variable(variable)
+                running.graph.updates.append((value, ops.call("update_state", value, state)))
 
     def reset_state(self) -> None:
         """Begin with zeros again."""
-        for variable in self.kept_states or []:
-            variable.assign(0.0)
+        for variables in self.kept.values():
+            for variable in variables:
+                variable.assign(0.0)
 
     reset_states = reset_state
 
