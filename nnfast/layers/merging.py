@@ -130,6 +130,20 @@ class Concatenate(Layer):
         super().__init__(**kwargs)
         self.axis = axis
 
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The masks one after the other, where time steps are put together; else as for Add."""
+        masks = list(previous_mask or [])
+        known = [mask for mask in masks if mask is not None]
+        if not known:
+            return None
+        if self.axis not in (1, 1 - len(inputs[0].shape)):
+            return reduce(ops.multiply, known)
+        full = [
+            ops.full(tuple(x.shape[:2]), 1.0, known[0].dtype) if m is None else m
+            for x, m in zip(inputs, masks, strict=True)
+        ]
+        return ops.concatenate(full, axis=1)
+
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         if not isinstance(inputs, list | tuple) or not inputs:
             raise ShapeError(f"{self.name}: expected a list of inputs, as in Concatenate()([a, b])")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 from nnfast.plan.memory import ARENA, CONSTANTS, Place
 from nnfast.plan.plan import Plan
+from nnfast.plan.steps import Step
 
 
 def show(plan: Plan) -> str:
-    """One line per step, then peak bytes, flops and bytes moved."""
+    """One line per step (per run of steps on the same memory), then peak bytes, flops and bytes moved."""
     rows = [("step", "what", "kernel", "sizes", "writes", "reads", "threads", "wait")]
-    for i, step in enumerate(plan.steps):
+    for i, step, count in _runs(plan.steps):
         reads = [_place(p, plan) for p in step.buffers[step.written :]]
         writes = [_place(p, plan) for p in step.buffers[: step.written]]
         sizes = " ".join(str(size) for size in step.sizes[:8]) + (" ..." if len(step.sizes) > 8 else "")
         rows.append(
             (
                 str(i),
-                step.title,
+                step.title if count == 1 else f"{step.title}, {count} steps",
                 step.kernel,
                 sizes,
                 " ".join(writes),
@@ -32,6 +36,22 @@ def show(plan: Plan) -> str:
         f"peak bytes {plan.peak_bytes:,} (reuse saves {saved:,}), flops {plan.flops:,.0f}, bytes moved {plan.bytes_moved:,}, threads {plan.threads}"
     )
     return "\n".join(lines)
+
+
+def _runs(steps: Sequence[Step]) -> Iterator[tuple[int, Step, int]]:
+    """Steps with their place; those that differ in their sizes alone (the time steps of a recurrent net) as one with a count."""
+    i = 0
+    while i < len(steps):
+        key = _without_sizes(steps[i])
+        end = i + 1
+        while end < len(steps) and _without_sizes(steps[end]) == key:
+            end += 1
+        yield i, steps[i], end - i
+        i = end
+
+
+def _without_sizes(step: Step) -> Any:
+    return step.title, step.kernel, step.buffers, step.threads, step.barrier, step.program
 
 
 def _place(place: Place | None, plan: Plan) -> str:

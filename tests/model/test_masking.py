@@ -56,6 +56,17 @@ def test_a_mask_of_several_inputs(batch):
     assert (found[counts] != 10.0).all()
 
 
+def test_masks_of_what_is_put_together(batch):
+    x, mask = batch
+    a, b = nnfast.Input((5, 3)), nnfast.Input((5, 3))
+    one, other = layers.Masking()(a), layers.Masking(mask_value=1.0)(b)
+    behind = nnfast.Model([a, b], Marked()(layers.Concatenate(axis=1)([one, b])))
+    beside = nnfast.Model([a, b], Marked()(layers.Concatenate()([one, other])))
+    counts = np.concatenate([mask, np.ones_like(mask)], axis=1)
+    assert np.array_equal((behind.predict([x, x]) != 10.0).all(-1), counts & (np.concatenate([x, x], 1) != 0).all(-1))
+    assert (beside.predict([x, np.ones_like(x)]) == 10.0).all()
+
+
 def test_a_mask_that_is_given(batch):
     x, mask = batch
     given = mask.astype(np.float32)

@@ -248,3 +248,9 @@ def test_wrong_use():
         layers.RepeatVector(0)
     with pytest.raises(ValueError, match="recurrent_dropout=1.5"):
         layers.GRU(3, recurrent_dropout=1.5)
+
+
+def test_a_plan_shows_time_steps_as_one_line():
+    model = nnfast.Sequential([nnfast.Input((50, 3)), layers.LSTM(8)])
+    assert "lstm, 50 steps" in str(model.plan(batch_size=1))
+    assert len(str(model.plan(batch_size=8)).splitlines()) == len(str(model.plan(batch_size=1)).splitlines())
