@@ -65,13 +65,12 @@ def make_model(kinds: int, steps: int, seed: int) -> Any:
     """The GPT, compiled with AdamW: the rate rises for 100 steps and falls to a tenth along a cosine."""
     nnfast.set_random_seed(seed)
     tokens = nnfast.Input((CONTEXT,), dtype="int32")
-    normal: dict[str, Any] = {"kernel_initializer": nnfast.initializers.RandomNormal(stddev=0.02)}
     x = layers.Embedding(kinds, WIDTH, nnfast.initializers.RandomNormal(stddev=0.02))(tokens)
     places = layers.PositionEmbedding(CONTEXT, nnfast.initializers.RandomNormal(stddev=0.02))
     x = layers.Add()([x, places(x)])
     for _ in range(DEPTH):
-        x = layers.TransformerDecoder(4 * WIDTH, HEADS, activation="gelu", normalize_first=True, **normal)(x)
-    logits = layers.Dense(kinds, use_bias=False, **normal)(layers.LayerNormalization()(x))
+        x = layers.TransformerDecoder(4 * WIDTH, HEADS, activation="gelu", normalize_first=True)(x)
+    logits = layers.Dense(kinds, use_bias=False)(layers.LayerNormalization()(x))
     model = nnfast.Model(tokens, logits)
     warmup = min(WARMUP, steps // 2)
     rate = schedules.CosineDecay(0.0, max(steps - warmup, 1), alpha=0.1, warmup_target=RATE, warmup_steps=warmup)
