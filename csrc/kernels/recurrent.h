@@ -72,7 +72,6 @@ static recurrence recurrence_of(const nnf_step *step, int64_t gates, int buffers
 
 /* Where a step lies on the time axis. */
 NNF_INLINE int64_t step_place(const recurrence *r, int64_t step) { return r->backwards ? r->T - 1 - step : step; }
-NNF_INLINE int64_t place_of(const recurrence *r, int64_t step) { return r->backwards ? r->T - 1 - step : step; }
 
 NNF_INLINE int is_padding(const real *mask, const recurrence *r, int64_t b, int64_t place) {
     return mask && mask[b * r->T + place] == 0;
@@ -146,7 +145,6 @@ static void run_forward(const nnf_step *step, int64_t gates, int thread, int thr
         const int64_t begin = r.rows.begin + strip_begin(blocks, i), count = strip_rows(blocks, i);
         for (int64_t s = step->size[3]; s < step->size[4]; s++) {
             const int64_t place = step_place(&r, s), before = s ? step_place(&r, s - 1) : -1;
-            const int64_t place = place_of(&r, s), before = s ? place_of(&r, s - 1) : -1;
             const real *x = !s ? first_state(&r, begin, count)
                                : (h_before ? h_before + place * H : r.buffer[0] + before * H) + begin * T * H;
             const real *sums[MOST_GATES], *row[MOST_GATES];
@@ -196,14 +194,12 @@ static void run_gradient(const nnf_step *step, int64_t gates, int thread, int th
         const int64_t begin = r.rows.begin + strip_begin(blocks, i), count = strip_rows(blocks, i);
         for (int64_t s = step->size[3]; s < step->size[4]; s++) { /* s = 0 is the last step in time's order */
             const int64_t after = s ? step_place(&r, T - s) : -1;
-            const int64_t after = s ? place_of(&r, T - s) : -1;
             if (s)
                 state_product(&r, dz + (begin * T + after) * N, T * N, count, r.buffer[7], N, H, r.units,
                               r.sums - r.units.begin, own);
             for (int64_t b = 0; b < count; b++) {
                 const real *sums = r.sums + b * own;
                 cell(&r, &sums, begin + b, s < T ? step_place(&r, T - 1 - s) : -1, after);
-                cell(&r, &sums, begin + b, s < T ? place_of(&r, T - 1 - s) : -1, after);
             }
         }
     }
@@ -231,7 +227,6 @@ NNF_INLINE vec state_gradient(const recurrence *r, const real *sums, int64_t b, 
     if (place >= 0 && r->buffer[4])
         d = v_add(d, load_part(r->buffer[4] + (b * r->T + place) * r->H + u, n));
     return settled(d);
-    return place < 0 || !r->buffer[4] ? d : v_add(d, load_part(r->buffer[4] + (b * r->T + place) * r->H + u, n));
 }
 
 /* A padded step: the gradient of the state passes by, that of the gates is zero. */

@@ -77,7 +77,6 @@ static void lstm_cell_gradient(const recurrence *r, const real *const *sums, int
         const vec tanh_c = v_tanh(lstm_state(i, f, g, c));
         const vec dh_o = v_mul(dh, o);
         const vec dc = settled(v_add(dc_after, v_fnma(v_mul(dh_o, tanh_c), tanh_c, dh_o)));
-        const vec dc = v_add(dc_after, v_fnma(v_mul(dh_o, tanh_c), tanh_c, dh_o));
         const vec di = v_mul(v_mul(dc, g), v_mul(i, v_sub(one, i)));
         const vec df = v_mul(v_mul(dc, c), v_mul(f, v_sub(one, f)));
         const vec dg = v_mul(v_mul(dc, i), v_fnma(g, g, one));

@@ -30,7 +30,6 @@ class RNN(Layer):
         return_state: whether the last states come back too.
         go_backwards: from the last time step to the first; the outputs are in that order.
         stateful: whether a batch begins with the states that the last one of its size ended with (`reset_state` makes them 0).
-        stateful: whether a batch begins with the states that the one before ended with (`reset_state` makes them 0).
         unroll: accepted, and without effect: results and speed do not depend on it.
         zero_output_for_mask: whether the output of a time step that the mask leaves out is 0, and not that of the step before.
 
@@ -69,7 +68,6 @@ class RNN(Layer):
         # States of a stateful layer, by batch size and dtype. They are no weights: a model file does not have them.
         self.kept: dict[tuple[int, str], list[Variable]]
         object.__setattr__(self, "kept", {})
-        self.kept_states: list[Variable] | None = None  # of a stateful layer, once the batch size is known
 
     @property
     def state_sizes(self) -> list[int]:
@@ -134,7 +132,6 @@ class RNN(Layer):
             last = y[:, end]
         if self.stateful:
             self._keep(x, states)
-            self._keep(states)
         return y, last, states
 
     def _unrolled(
@@ -167,35 +164,6 @@ class RNN(Layer):
     # Stateful
     def _states_before(self, x: Tensor) -> list[Tensor]:
         """The kept states of a stateful layer; they come into being with the first batch of a size."""
-        if not self.stateful:
-            return []
-        key = (x.shape[0], str(x.dtype))
-        if key not in self.kept:
-            self.kept[key] = [
-                Variable((x.shape[0], size), key[1], 0.0, f"{self.name}/state_{i}", trainable=False)
-                for i, size in enumerate(self.state_sizes)
-            ]
-        running = trace.current()
-        if running is None:
-            return [variable.numpy() for variable in self.kept[key]]
-        # copies, since gradients may read them after the new states are written
-        return [ops.add(running.graph.variable(variable), 0.0) for variable in self.kept[key]]
-
-    def _keep(self, x: Tensor, states: list[Tensor]) -> None:
-        running = trace.current()
-        for variable, state in zip(self.kept[x.shape[0], str(x.dtype)], states, strict=True):
-            if running is None:
-                variable.assign(state)
-            else:
-                value = running.graph.variable(variable)
-                running.graph.updates.append((value, ops.call("update_state", value, state)))
-
-    def reset_state(self) -> None:
-        """Begin with zeros again."""
-        for variables in self.kept.values():
-            for variable in variables:
-                variable.assign(0.0)
-        """The kept states of a stateful layer; they come into being with the first batch."""
         if not self.stateful:
             return []
         key = (x.shape[0], str(x.dtype))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from nnfast.errors import ShapeError
+from nnfast.errors import GraphError, ShapeError
 from nnfast.graph.ir import Node, Value
 from nnfast.ops import _recurrent_reference as reference
 from nnfast.ops.elementwise import call
@@ -30,9 +30,6 @@ ACTIVATIONS = ("tanh", "relu")  # of simple_rnn
 OPTIONAL = ("h0", "c0", "mask", "dropout", "bias")
 OPTIONAL_OF_GRADIENT = ("gates", "dy", "dh_last", "dc_last", "c_before", "y", "h0", "mask", "dropout")
 GRADIENT_ORDER = ("dy", "dh_last", "dc_last", "wt", "gates", "c_before", "y", "h0", "mask", "dropout")
-
-# Place of each output in the kernels' buffers; None: the kernel does without. Inputs follow in the order above.
-OPTIONAL_OF_GRADIENT = ("dy", "dh_last", "dc_last", "gates", "c_before", "y", "h0", "mask", "dropout")
 
 # Place of each output in the kernels' buffers; None: the kernel does without. Inputs follow in the order above.
 OUTPUTS: dict[str, tuple[int | None, ...]] = {
@@ -53,10 +50,6 @@ SOME_SEQUENCES = 64  # so many sequences
 CACHE_SPEED = (
     32  # so much less a byte of the weight counts than one from memory, where a time step's threads are chosen
 )
-# Which division is faster (csrc/kernels/recurrent.h), measured on a two-core Intel Xeon with AVX-512 and 2 MB of second-level cache.
-FEW_SEQUENCES = 4
-WEIGHT_BYTES = 1 << 20  # more of them than this do not stay in the cache of one core, and up to
-SOME_SEQUENCES = 64  # so many sequences that counts
 
 
 def _by_units(batch: int, units: int, gates: int, given: Sequence[str]) -> bool:
@@ -64,7 +57,6 @@ def _by_units(batch: int, units: int, gates: int, given: Sequence[str]) -> bool:
         return False
     large = gates * units * units * 4 > WEIGHT_BYTES
     return batch == 1 or (large and batch < SOME_SEQUENCES)
-    return batch < FEW_SEQUENCES or (large and batch < SOME_SEQUENCES)
 
 
 def _calls(
@@ -85,8 +77,6 @@ def _calls(
         weight = node.inputs[places.get("w", 0)].size
         total = sum(value.size for value in (*node.inputs, *node.outputs))
         portion = ((total - weight) / len(spans) + weight / CACHE_SPEED) / total if by_units else 1.0
-        return [
-            Call(kernel, [batch, length, units, *span, *flags], outputs=outputs, inputs=inputs, portion=portion)
         return [
             Call(kernel, [batch, length, units, *span, *flags], outputs=outputs, inputs=inputs, portion=portion)
             for span in spans
@@ -155,8 +145,6 @@ def _infer_gradient(cell: str) -> Callable[[Node], Specs]:
         batch, length, units = _sizes(node, cell)
         wide = (batch, length, GATES[cell] * units)
         last = {"lstm": ((batch, units),), "gru": (wide,), "simple_rnn": ()}[cell]
-        last = {"lstm": [(batch, units)], "gru": [wide], "simple_rnn": []}[cell]
-        last: list[tuple[int, ...]] = {"lstm": [(batch, units)], "gru": [wide], "simple_rnn": []}[cell]
         return [(shape, node.inputs[0].dtype) for shape in (wide, (batch, units), *last)]
 
     return infer
@@ -200,6 +188,10 @@ def _gradient(node: Node, *results: Value | None) -> list[Value | None]:
     if "bias" in given:
         found["bias"] = call("reshape", call("sum", dz, start=0, stop=1), shape=given["bias"].shape)
     return [dxw, dw, *(found.get(name) for name in node.attributes["given"])]
+
+
+def _no_second_derivative(node: Node, *_: Value | None) -> list[Value | None]:
+    raise GraphError(f"{node.op.name}: recurrent nets have no second derivative; RNN with a cell of your own has")
 
 
 def _flops(cell: str) -> Callable[[Node], float]:
@@ -289,11 +281,10 @@ for _cell, _formula in FORMULAS.items():
         reference=reference.forward_of(_cell), gradient=_gradient, kernel=None,
         calls=_calls(_cell, lambda length: length, _places, ("xw", "w", *OPTIONAL)), flops=_flops(_cell), tolerance="product",
         samples=_samples(_cell), panels=(1,), overwrites=((5, 0),) if _cell == "lstm" else (),
-        samples=_samples(_cell), panels=(1,),
     )  # fmt: skip
     define(
         name=f"{_cell}_gradient", inputs=("wt", "*optional"), formula=f"gradients of {_cell} with respect to xw, the initial state and h w",
-        kind="contraction", infer=_infer_gradient(_cell), reference=reference.gradient_of(_cell), gradient=NOT_DIFFERENTIABLE, kernel=None,
+        kind="contraction", infer=_infer_gradient(_cell), reference=reference.gradient_of(_cell), gradient=_no_second_derivative, kernel=None,
         calls=_calls(f"{_cell}_gradient", lambda length: length + 1, _places_in_gradient, GRADIENT_ORDER),
         flops=_flops(_cell), tolerance="product", samples=_gradient_samples(_cell), panels=(0,), in_place=(1,) if _cell == "lstm" else (),
     )  # fmt: skip
@@ -311,20 +302,6 @@ define(
     calls=lambda n: [Call("copy", copy_sizes((n.output.size,), (1,), (1,)), outputs=(), inputs=(0, 1))], flops=lambda n: 0.0,
     tolerance="exact", samples=_state_samples, promotes=False, updates=(0,),
 )  # fmt: skip
-
-
-def run(
-    cell: str, xw: Any, w: Any, operands: dict[str, Any], *, backwards: bool = False, activation: str = "tanh"
-) -> list[Any]:
-    """Outputs [B, T, H] and last states of a sequence; operands by their names, None for those that are not there."""
-    given = {name: operands[name] for name in OPTIONAL if operands.get(name) is not None}
-    attributes: dict[str, Any] = {"activation": activation} if cell == "simple_rnn" else {}
-    keep = "dropout" in given  # the product reads h times dropout, which has to stand somewhere
-    found = call(cell, xw, w, *given.values(), given=tuple(given), backwards=backwards, keep=keep, **attributes)
-    return list(found)[: RESULTS[cell]]
-        calls=_calls(f"{_cell}_gradient", lambda length: length + 1, _places_in_gradient, (*OPTIONAL_OF_GRADIENT[:3], "wt", *OPTIONAL_OF_GRADIENT[3:])),
-        flops=_flops(_cell), tolerance="product", samples=_gradient_samples(_cell), panels=(0,),
-    )  # fmt: skip
 
 
 def run(

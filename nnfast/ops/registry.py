@@ -98,9 +98,6 @@ class OpDef:
     overwrites: tuple[
         tuple[int, int], ...
     ] = ()  # further pairs of an output and the input whose memory it may take over
-    overwrites: tuple[
-        tuple[int, int], ...
-    ] = ()  # further pairs of an output and the input whose memory it may take over
     updates: tuple[int, ...] = ()  # output i is written over input updates[i]
     layout: str = "row"  # of the outputs in memory
     keeps_zero: bool = False  # f(0, ..) == 0: may run on padded panels

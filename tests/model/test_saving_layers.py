@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from checks.random_layers import MIXING, RANDOM
+from checks.recurrent_layers import RECURRENT
 from checks.spatial_layers import SPATIAL
 
 import nnfast
@@ -42,10 +43,39 @@ LAYERS = {
     "OpLayer": (lambda: layers.Identity(), (4,)),
     "Sequential": (lambda: nnfast.Sequential([layers.Dense(3)]), (4,)),
     "Model": (functional, (4,)),
+    "Conv1D": (lambda: layers.Conv1D(3, 2, padding="causal"), (2, 2)),
+    "Conv2D": (lambda: layers.Conv2D(3, 2, padding="same", kernel_regularizer="l2"), (2, 2, 1)),
+    "Conv3D": (lambda: layers.Conv3D(2, (1, 2, 2), activation="relu"), (1, 2, 2, 1)),
+    "Conv1DTranspose": (lambda: layers.Conv1DTranspose(3, 2, 2), (2, 2)),
+    "Conv2DTranspose": (lambda: layers.Conv2DTranspose(3, 2, 2, "same"), (2, 2, 1)),
+    "Conv3DTranspose": (lambda: layers.Conv3DTranspose(2, 2), (1, 2, 2, 1)),
+    "DepthwiseConv1D": (lambda: layers.DepthwiseConv1D(2, depth_multiplier=2), (2, 2)),
+    "DepthwiseConv2D": (lambda: layers.DepthwiseConv2D(2, data_format="channels_first"), (1, 2, 2)),
+    "SeparableConv1D": (lambda: layers.SeparableConv1D(3, 2, padding="same"), (2, 2)),
+    "SeparableConv2D": (lambda: layers.SeparableConv2D(3, 2), (2, 2, 1)),
     **RANDOM,
-    "Masking": (lambda: layers.Masking(), (2, 2)),
+    **RECURRENT,
     **SPATIAL,
 }
+IDS = np.arange(len(X) * 5).reshape(-1, 5) % 9
+TOKENS = {  # made from tokens (5) and their embedding (5, 4)
+    "Embedding": lambda t, e: layers.Embedding(9, 3, mask_zero=True, sparse=True)(t),
+    "EmbeddingBag": lambda t, e: layers.EmbeddingBag(9, 3, "max", mask_zero=True)(t),
+    "ReversibleEmbedding": lambda t, e: (layer := layers.ReversibleEmbedding(9, 4))(layer(t), reverse=True),
+    "PositionEmbedding": lambda t, e: layers.PositionEmbedding(7)(e),
+    "SinePositionEncoding": lambda t, e: layers.SinePositionEncoding(100)(e),
+    "RotaryEmbedding": lambda t, e: layers.RotaryEmbedding(100)(e),
+    "MultiHeadAttention": lambda t, e: layers.MultiHeadAttention(2, 3, dropout=0.1)(e, e, use_causal_mask=True),
+    "GroupedQueryAttention": lambda t, e: layers.GroupedQueryAttention(4, 2, 1, rotary=50.0, alibi=True)(e, e),
+    "Attention": lambda t, e: layers.Attention(True, "concat")([e, e], use_causal_mask=True),
+    "AdditiveAttention": lambda t, e: layers.AdditiveAttention()([e, e]),
+    "TransformerEncoder": lambda t, e: layers.TransformerEncoder(6, 2, dropout=0.1, normalize_first=True)(e),
+    "TransformerDecoder": lambda t, e: layers.TransformerDecoder(6, 2, activation="gelu")(e, e),
+    "BertEncoder": lambda t, e: layers.BertEncoder(9, 1, 2, 4, 6, 8, pooling="mean")(t),
+    "CategoryEncoding": lambda t, e: layers.CategoryEncoding(9, "count")(t),
+    "Discretization": lambda t, e: layers.Discretization([-0.01, 0.01], output_mode="one_hot")(e),
+}
+BEFORE_A_MODEL = {"Hashing", "IntegerLookup", "StringLookup", "TextVectorization"}  # on arrays of strings and numbers
 MERGING = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
 
 
@@ -55,7 +85,7 @@ def test_every_layer_is_here():
         for name in serialization.known_names("layer")
         if serialization.lookup("layer", name).__module__.startswith("nnfast.")
     }
-    assert known - set(MERGING) - MIXING == set(LAYERS)
+    assert known - {*MERGING, *TOKENS} - BEFORE_A_MODEL - MIXING == set(LAYERS)
 
 
 def check_round_trip(model, x, tmp_path):
@@ -79,6 +109,13 @@ def test_layers_in_a_file(name, tmp_path):
     if y.shape == x.shape:
         y = layer(1.0 - y)  # shared
     check_round_trip(nnfast.Model(x, y), X.reshape(-1, *shape), tmp_path)
+
+
+@pytest.mark.parametrize("name", TOKENS)
+def test_layers_of_tokens_in_a_file(name, tmp_path):
+    tokens = nnfast.Input((5,), dtype="int32")
+    y = TOKENS[name](tokens, layers.Embedding(9, 4)(tokens))
+    check_round_trip(nnfast.Model(tokens, y), IDS, tmp_path)
 
 
 @pytest.mark.parametrize("name", MERGING)
