@@ -47,7 +47,7 @@ typedef struct tile {
                        from a */
     int64_t line;   /* how far apart the lines are that are fetched; 0 for one line */
     int accumulate; /* add the sums to c, or set c */
-    const struct run *runs, *runs_end; /* used by tile_runs only: pieces of the sum, each where a.offset says */
+    const struct run *runs, *runs_end; /* used by tile_runs only: pieces of the sum, each at a + its offset */
 } tile;
 
 typedef void (*tile_function)(const tile *t);
