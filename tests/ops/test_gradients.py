@@ -38,6 +38,9 @@ NO_SECOND_DERIVATIVE = [
         "rms_norm",
         "attention",
         "embedding",
+        "lstm",
+        "gru",
+        "simple_rnn",
     )
 ]
 REFUSING = {*MADE_AFTER_DIFFERENTIATION, *REWRITTEN_BEFORE, *NO_SECOND_DERIVATIVE}
