@@ -138,7 +138,9 @@ def test_rows_of_a_prediction(name, dtype):
     rows = 257
     model, data, _ = models.MODELS[name](dtype)
     x = [np.resize(array, (rows, *array.shape[1:])) for array in data[: len(model.inputs)]]
-    x = [array + np.linspace(0, 1, rows).astype(dtype)[:, None] for array in x]  # no row twice
+    x = [
+        array + np.linspace(0, 1, rows).astype(dtype).reshape(-1, *[1] * (array.ndim - 1)) for array in x
+    ]  # no row twice
     wanted = [np.concatenate(parts) for parts in zip(*[_one(model, x, i) for i in range(rows)], strict=True)]
     assert len(np.unique(wanted[0], axis=0)) == rows
     for size in range(1, rows + 1):
