@@ -57,6 +57,14 @@ def tasks():
     return len(os.listdir("/proc/self/task"))
 
 
+def settled_tasks(expected):
+    """The same after a second at most: a thread that has been joined takes a moment to leave the process."""
+    end = time.monotonic() + 1
+    while tasks() > expected and time.monotonic() < end:
+        time.sleep(0.01)
+    return tasks()
+
+
 def seconds(call, count=1):
     """Wall time of so many calls."""
     begin = time.perf_counter()
