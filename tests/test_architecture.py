@@ -18,6 +18,7 @@ ORDER = """
     benchmark
     __init__
     generation
+    applications explain
     model sequential structure gradient saving summary training augmentation freezing receipt decoding sentences
     model sequential structure gradient saving summary training augmentation
     layers losses metrics optimizers callbacks history progress
