@@ -112,7 +112,7 @@ def grad_cam(model: Any, x: Any, target: Any = None, layer: Any = None) -> np.nd
     (2, 5, 5)
     """
     x, chosen = _prepared("grad_cam", model, x, target)
-    maps = _maps_of(model, layer)
+    maps = maps_of("grad_cam", model, layer)
     features = Model(model.inputs, maps)
     function = value_and_grad(
         lambda given, picked, moved: ops.sum(_run(model, given, maps, moved) * picked), None, False
@@ -227,12 +227,12 @@ def _calls(model: Any) -> list[Any]:
     return found
 
 
-def _maps_of(model: Any, layer: Any) -> Symbol:
+def maps_of(function: str, model: Any, layer: Any) -> Symbol:
     """The symbol of a layer's feature maps."""
     maps = {call.layer.name: call.outputs[0] for call in reversed(_calls(model)) if len(call.outputs[0].shape) == 4}
     if not maps:
         raise GraphError(
-            f"grad_cam: model {model.name} has no layer that gives maps (batch, height, width, channels); "
+            f"{function}: model {model.name} has no layer that gives maps (batch, height, width, channels); "
             "one made of Input and layers is needed, nested models are not looked into"
         )
     if layer is None:
