@@ -23,11 +23,11 @@ PUBLISHED = [
         {"input_shape": (32, 32, 3), "classes": 10, "stem": "cifar"},
         11_173_962,
         None,
-    ),  # kuangliu/pytorch-cifar
+    ),  # the above less 7,680 of the stem and 507,870 of classes
     ("MobileNet", {}, 4_231_976, 4_253_864),  # keras.applications.MobileNet
     ("MobileNetV2", {}, 3_504_872, 3_538_984),  # torchvision.models.mobilenet_v2; keras.applications.MobileNetV2
     ("VGG11", {}, 132_863_336, 132_863_336),  # torchvision.models.vgg11
-    ("EfficientNetLite0", {}, 4_652_008, None),  # timm's tf_efficientnet_lite0; "4.7M" in the authors' table
+    ("EfficientNetLite0", {}, 4_652_008, None),  # "4.7M" in the authors' table; what its rows add up to
 ]
 
 
