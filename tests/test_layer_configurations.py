@@ -88,6 +88,9 @@ CONFIGURED = [
     layers.BertEncoder(9, 1, 2, 8, 16, 10, 3, "mean", False, 1e-5),
     layers.Attention(True, "concat", 0.1),
     layers.AdditiveAttention(False, 0.1),
+    layers.STFTSpectrogram("psd", 4, 2, 8, [1.0, 2.0, 2.0, 1.0], True, "spectrum", "same", True, "channels_first"),
+    layers.MelSpectrogram(8, 2, 4, "hamming", 8000, 3, 10.0, 3000.0, False, None, 1.0, 1e-9, 2.0),
+    layers.MFCC(2, 3, None, 4, fft_length=8, num_mel_bins=3),
 ]
 
 

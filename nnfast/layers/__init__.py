@@ -84,6 +84,7 @@ from nnfast.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from nnfast.layers.spectrogram import MFCC, MelSpectrogram, STFTSpectrogram
 from nnfast.layers.transformer import TransformerDecoder, TransformerEncoder
 from nnfast.layers.vocabulary import IntegerLookup, StringLookup, TextVectorization
 from nnfast.layers.wrappers import Bidirectional, TimeDistributed
@@ -151,11 +152,13 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "MFCC",
     "Masking",
     "MaxPooling1D",
     "MaxPooling2D",
     "MaxPooling3D",
     "Maximum",
+    "MelSpectrogram",
     "Minimum",
     "MixUp",
     "MultiHeadAttention",
@@ -183,6 +186,7 @@ __all__ = [
     "Resizing",
     "ReversibleEmbedding",
     "RotaryEmbedding",
+    "STFTSpectrogram",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",
