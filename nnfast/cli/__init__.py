@@ -43,11 +43,13 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "data",
         nargs="?",
-        choices=("digits", "mnist", "shakespeare"),
+        choices=("digits", "mnist", "income", "shakespeare"),
         default="digits",
-        help="digits (carried in the package), mnist, or shakespeare (a GPT that writes text)",
+        help="digits (carried in the package), mnist, income (a table), or shakespeare (a GPT that writes text)",
     )
-    demo.add_argument("--epochs", type=_positive, help="passes over the training data (digits: 30, mnist: 10)")
+    demo.add_argument(
+        "--epochs", type=_positive, help="passes over the training data (digits: 30, mnist: 10, income: 12)"
+    )
     demo.add_argument("--steps", type=_positive, help="training steps (shakespeare: 2000)")
     demo.add_argument("--seed", type=_natural, default=0, help="seed of weights, dropout and order (default: 0)")
     demo.add_argument(
@@ -115,6 +117,10 @@ def _demo(options: argparse.Namespace) -> int:
         from nnfast.cli import shakespeare
 
         return shakespeare.run(options.steps, options.seed, options.output, options.json)
+    if options.data == "income":
+        from nnfast.cli import income
+
+        return income.run(options.epochs, options.seed, options.output, options.json)
     from nnfast.cli.demo import run
 
     return run(options.data, options.epochs, options.seed, options.output, options.json)
