@@ -22,10 +22,7 @@ static void store_transposed(real *dx, int64_t lddx, const real *value, int mr, 
         for (int first = 0; first < mr; first += LANES) {
             vec t[LANES];
             const int n = mr - first < LANES ? mr - first : LANES;
-#pragma GCC unroll 16
-            for (int r = 0; r < LANES; r++)
-                t[r] = r < n ? v_load(value + ((first + r) * nv + v) * LANES) : v_zero();
-            transpose(t);
+            load_transposed(t, value + (first * nv + v) * LANES, nv * LANES, n, LANES);
             const int64_t count = smaller(LANES, rows - v * LANES);
             for (int64_t i = 0; i < count; i++) {
                 real *p = dx + (v * LANES + i) * lddx + first;

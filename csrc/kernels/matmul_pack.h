@@ -24,29 +24,33 @@
         t[r + (d)] = __builtin_shufflevector(a, b, NNF_EACH_LANE(NNF_HIGH, d));                                        \
     }
 
-NNF_INLINE void transpose(vec t[LANES]){
-#if LANES > 8
-    NNF_EXCHANGE(8)
-#endif
-#if LANES > 4
-        NNF_EXCHANGE(4)
-#endif
-#if LANES > 2
-            NNF_EXCHANGE(2)
-#endif
-                NNF_EXCHANGE(1)}
-
-/* Rows of t from x[rows, columns], at most LANES of both; what is missing is zero. */
-NNF_INLINE void load_block(vec t[LANES], const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+/* t[c] is column c of x[rows, columns], at most LANES of both; what is missing is zero. Where rows are whole, the first
+ * exchange is two loads of half a vector: on x86 the second does without the one port for shuffles. */
+NNF_INLINE void load_transposed(vec t[LANES], const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+    enum { HALF = LANES / 2 };
+    static const real zeros[LANES];
     if (columns >= LANES) {
 #pragma GCC unroll 16
-        for (int r = 0; r < LANES; r++)
-            t[r] = r < rows ? v_load(x + r * ldx) : v_zero();
-        return;
-    }
+        for (int r = 0; r < HALF; r++) {
+            const real *low = r < rows ? x + r * ldx : zeros, *high = r + HALF < rows ? x + (r + HALF) * ldx : zeros;
+            t[r] = v_load_halves(low, high);
+            t[r + HALF] = v_load_halves(low + HALF, high + HALF);
+        }
+    } else {
 #pragma GCC unroll 16
-    for (int r = 0; r < LANES; r++)
-        t[r] = r < rows ? v_load_first(x + r * ldx, columns) : v_zero();
+        for (int r = 0; r < LANES; r++)
+            t[r] = r < rows ? v_load_first(x + r * ldx, columns) : v_zero();
+        NNF_EXCHANGE(HALF)
+    }
+#if LANES > 8
+    NNF_EXCHANGE(4)
+#endif
+#if LANES > 4
+    NNF_EXCHANGE(2)
+#endif
+#if LANES > 2
+    NNF_EXCHANGE(1)
+#endif
 }
 
 enum { PACK_GROUPS = (NNF_PANEL + LANES - 1) / LANES };
@@ -61,8 +65,7 @@ static void pack_transposed(real *y, int64_t width, const real *x, int64_t ldx, 
         vec t[PACK_GROUPS][LANES];
 #pragma GCC unroll 1
         for (int g = 0; g < groups; g++) {
-            load_block(t[g], x + g * LANES * ldx + c, ldx, rows - g * LANES, count);
-            transpose(t[g]);
+            load_transposed(t[g], x + g * LANES * ldx + c, ldx, rows - g * LANES, count);
         }
         if (groups == 1 && count == LANES) {
 #pragma GCC unroll 16

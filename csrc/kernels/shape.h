@@ -41,8 +41,7 @@ static void copy_transposed(bits *y, int64_t y_row, const bits *x, int64_t x_col
             for (int64_t i = i0; i < i1; i += LANES)
                 for (int64_t j = j0; j < j1; j += LANES) {
                     vec t[LANES];
-                    load_block(t, (const real *)x + i + j * x_column, x_column, LANES, LANES);
-                    transpose(t);
+                    load_transposed(t, (const real *)x + i + j * x_column, x_column, LANES, LANES);
 #pragma GCC unroll 16
                     for (int r = 0; r < LANES; r++)
                         v_store((real *)y + (i + r) * y_row + j, t[r]);

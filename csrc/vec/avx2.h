@@ -24,6 +24,10 @@ static const sbits nnf_first_lanes[2 * LANES] = {
 };
 
 NNF_INLINE vec v_load(const real *p) { return NNF_X86(loadu)(p); }
+NNF_INLINE vec v_load_halves(const real *low, const real *high) {
+    const __m256d first = _mm256_castpd128_pd256(_mm_loadu_pd((const double *)low));
+    return (vec)_mm256_insertf128_pd(first, _mm_loadu_pd((const double *)high), 1);
+}
 NNF_INLINE void v_store(real *p, vec x) { NNF_X86(storeu)(p, x); }
 
 NNF_INLINE __m256i nnf_first(int64_t n) { return _mm256_loadu_si256((const __m256i *)(nnf_first_lanes + LANES - n)); }

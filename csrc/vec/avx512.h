@@ -25,6 +25,10 @@ NNF_INLINE mask m_or(mask a, mask b) { return a | b; }
 NNF_INLINE mask m_not(mask a) { return (mask)~a; }
 
 NNF_INLINE vec v_load(const real *p) { return NNF_X86(loadu)(p); }
+NNF_INLINE vec v_load_halves(const real *low, const real *high) {
+    const __m512d first = _mm512_castpd256_pd512(_mm256_loadu_pd((const double *)low));
+    return (vec)_mm512_insertf64x4(first, _mm256_loadu_pd((const double *)high), 1);
+}
 NNF_INLINE void v_store(real *p, vec x) { NNF_X86(storeu)(p, x); }
 NNF_INLINE vec v_load_first(const real *p, int64_t n) { return NNF_X86(maskz_loadu)(m_first(n), p); }
 NNF_INLINE void v_store_first(real *p, vec x, int64_t n) { NNF_X86(mask_storeu)(p, m_first(n), x); }

@@ -16,6 +16,12 @@ typedef uint64_t wide __attribute__((vector_size(16)));
 typedef ivec mask;
 
 NNF_INLINE vec v_load(const real *p) { return NNF_NEON(vld1q)(p); }
+NNF_INLINE vec v_load_halves(const real *low, const real *high) {
+    vec x;
+    __builtin_memcpy(&x, low, sizeof x / 2);
+    __builtin_memcpy((char *)&x + sizeof x / 2, high, sizeof x / 2);
+    return x;
+}
 NNF_INLINE void v_store(real *p, vec x) { NNF_NEON(vst1q)(p, x); }
 
 NNF_INLINE vec v_load_first(const real *p, int64_t n) {

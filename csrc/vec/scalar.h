@@ -15,6 +15,13 @@ NNF_INLINE vec v_load(const real *p) {
     return x;
 }
 
+NNF_INLINE vec v_load_halves(const real *low, const real *high) {
+    vec x;
+    __builtin_memcpy(&x, low, sizeof x / 2);
+    __builtin_memcpy((char *)&x + sizeof x / 2, high, sizeof x / 2);
+    return x;
+}
+
 NNF_INLINE void v_store(real *p, vec x) { __builtin_memcpy(p, &x, sizeof x); }
 
 NNF_INLINE vec v_load_first(const real *p, int64_t n) {
