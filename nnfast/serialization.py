@@ -128,8 +128,9 @@ def serialize(target: Any) -> Any:
         return {str(key): serialize(item) for key, item in target.items()}
     if hasattr(target, "get_config") and not inspect.isclass(target):
         entry = {"class_name": name_of(type(target)), "config": serialize(target.get_config())}
-        streams = target.all_streams() if hasattr(target, "all_streams") else []
-        return {**entry, "streams": streams} if streams else entry
+        used = target.all_streams() if hasattr(target, "all_streams") else []
+        own = sorted(set(used) - _noted(entry["config"])) if used else []  # layers in the config have theirs there
+        return {**entry, "streams": own} if own else entry
     if callable(target):
         return name_of(target)
     raise TypeError(
@@ -146,9 +147,26 @@ def deserialize(kind: str, data: Any) -> Any:
     target = lookup(kind, str(data["class_name"]))
     config = dict(data.get("config") or {})
     build = getattr(target, "from_config", None)
-    token = _streams.set(iter(data.get("streams", ())))
-    try:
+    with streams(iter(data.get("streams", ()))):
         return build(config) if build is not None else target(**config)
+
+
+def _noted(config: Any) -> set[int]:
+    """The random streams that stand in a serialized configuration."""
+    if isinstance(config, list):
+        return {stream for item in config for stream in _noted(item)}
+    if not isinstance(config, dict):
+        return set()
+    found = {stream for item in config.values() for stream in _noted(item)}
+    return found.union(config.get("streams", ())) if "class_name" in config else found
+
+
+@contextmanager
+def streams(recorded: Iterator[int]) -> Iterator[None]:
+    """While it is entered, new layers take these random streams."""
+    token = _streams.set(recorded)
+    try:
+        yield
     finally:
         _streams.reset(token)
 

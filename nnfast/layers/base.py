@@ -18,7 +18,7 @@ from nnfast._core.calls import note_change
 from nnfast.errors import DtypeError, NnfastError, unknown_name
 from nnfast.graph import trace
 from nnfast.graph.ir import FLOATS, Value
-from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs, is_symbolic, like
+from nnfast.layers.symbol import LayerCall, Symbol, flat, infer_outputs, is_symbolic, like
 from nnfast.random import next_stream
 from nnfast.variable import Variable
 
@@ -325,10 +325,15 @@ class Layer:
         if self._dtype is None:
             floats = [str(x.dtype) for x in items if str(x.dtype) in FLOATS and not isinstance(x, np.ndarray)]
             self._dtype_from_input(floats[0] if floats else None)
-        shapes: list[Shape] = [(None, *x.shape[1:]) for x in items]
-        self.input_shape = like(inputs, shapes)
-        self.build(self.input_shape)
-        self.built = True
+        self.build_once(like(inputs, [(None, *x.shape[1:]) for x in items]))
+
+    def build_once(self, input_shape: Any) -> None:
+        """Build, if that is not done; layers made meanwhile take the random streams that a model file notes for this one."""
+        if not self.built:
+            self.input_shape = input_shape
+            with serialization.streams(self._recorded):
+                self.build(input_shape)
+            self.built = True
 
     def _dtype_from_input(self, dtype: str | None) -> None:
         if dtype is not None and dtype != config.floatx():
@@ -385,8 +390,7 @@ def _unknown_argument(layer: type, name: str) -> NnfastError:
 
 
 def _not_initialized(layer: Layer) -> NnfastError:
-    name = type(layer).__name__
-    return NnfastError(f"{name}: call super().__init__() at the beginning of {name}.__init__")
+    return NnfastError(f"{type(layer).__name__}: call super().__init__() at the beginning of its __init__")
 
 
 def _is_numbers(x: Any) -> bool:

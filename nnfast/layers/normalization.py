@@ -202,9 +202,7 @@ class SpectralNormalization(Layer):
         self.power_iterations = int(power_iterations)
 
     def build(self, input_shape: Shape) -> None:
-        if not self.layer.built:
-            self.layer.build(input_shape)
-            self.layer.built = True
+        self.layer.build_once(input_shape)
         if not isinstance(getattr(self.layer, "kernel", None), Variable):
             raise NnfastError(f"{self.name}: layer {self.layer.name} has no weight `kernel` to be normalised")
         columns = self._kernel.shape[-1]

@@ -80,10 +80,7 @@ class RNN(Layer):
             raise ShapeError(f"{self.name}: inputs of shape {tuple(shape)}; expected (batch, time, features)")
         if self.cell._dtype is None:
             self.cell._dtype = self._dtype
-        if not self.cell.built:
-            self.cell.input_shape = (None, *shape[2:])
-            self.cell.build(self.cell.input_shape)
-            self.cell.built = True
+        self.cell.build_once((None, *shape[2:]))
 
     def __call__(  # type: ignore[override]
         self, inputs: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None

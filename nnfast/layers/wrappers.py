@@ -65,10 +65,7 @@ class Bidirectional(Layer):
         for layer in (self.forward_layer, self.backward_layer):
             if layer._dtype is None:
                 layer._dtype = self._dtype
-            if not layer.built:
-                layer.input_shape = shape
-                layer.build(shape)
-                layer.built = True
+            layer.build_once(shape)
         if self._weights is not None:
             self.set_weights(self._weights)
 
@@ -161,10 +158,7 @@ class TimeDistributed(Layer):
             raise ShapeError(f"{self.name}: inputs of shape {tuple(input_shape)}; expected (batch, time, ...)")
         if self.layer._dtype is None:
             self.layer._dtype = self._dtype
-        if not self.layer.built:
-            self.layer.input_shape = (None, *input_shape[2:])
-            self.layer.build(self.layer.input_shape)
-            self.layer.built = True
+        self.layer.build_once((None, *input_shape[2:]))
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         batch, time, *rest = inputs.shape

@@ -125,3 +125,14 @@ def test_layers_of_tokens_in_a_file(name, tmp_path):
 def test_merging_layers_in_a_file(name, tmp_path):
     x = nnfast.Input((4,))
     check_round_trip(nnfast.Model(x, getattr(layers, name)()([layers.Dense(4)(x), x])), X, tmp_path)
+
+
+def test_streams_of_layers_made_while_building(tmp_path):
+    """Layers that others make when they are built draw the numbers they drew before, whoever else draws some."""
+    x = nnfast.Input((3, 4))
+    y = layers.TransformerDecoder(5, 2, dropout=0.2)(layers.Dropout(0.3)(x))
+    y = layers.TransformerEncoder(6, 2, dropout=0.2)(layers.Dropout(0.3)(y))
+    y = layers.TimeDistributed(layers.Bidirectional(layers.GRU(2, recurrent_dropout=0.2)))(layers.Reshape((3, 2, 2))(y))
+    check_round_trip(
+        nnfast.Model(x, y), np.random.default_rng(1).standard_normal((48, 3, 4)).astype("float32"), tmp_path
+    )
