@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import pytest
-from checks import allocations, models, ops
+from checks import allocations, models, ops, patience
 from checks.processes import run_script
 
 import nnfast
@@ -151,14 +151,22 @@ def test_profile():
     model.state.begin_run(0)
     plan.run(1)
     assert sum(ns for _, ns in plan.profile()) == 0
-    model.state.begin_run(0)
-    begin = time.perf_counter_ns()
-    plan.run(400, profile=True)
-    passed = time.perf_counter_ns() - begin
+
+    def missing():
+        """The part of the time that no step accounts for."""
+        before = sum(ns for _, ns in plan.profile())
+        model.state.begin_run(0)
+        begin = time.perf_counter_ns()
+        plan.run(400, profile=True)
+        passed = time.perf_counter_ns() - begin
+        part = 1 - (sum(ns for _, ns in plan.profile()) - before) / passed
+        assert part >= 0
+        return part
+
+    assert patience.least(missing, 0.5) < 0.5
     found = plan.profile()
     assert [title for title, _ in found] == [step.title for step in plan.steps]
     assert all(ns > 0 for _, ns in found)
-    assert 0.5 * passed < sum(ns for _, ns in found) <= passed
     model.state.begin_run(0)
     plan.run(4, profile=True)
     assert 0 < sum(ns for _, ns in plan.profile()) < sum(ns for _, ns in found)
@@ -356,13 +364,13 @@ def test_ctrl_c_stops_within_a_second():
     ) as process:
         assert process.stdout.readline() == "training\n"
         time.sleep(0.5)
+        begin = patience.processor_seconds(process.pid)
         process.send_signal(signal.SIGINT)
-        begin = time.monotonic()
         line = process.stdout.readline()
-        stopped = time.monotonic() - begin
+        used = patience.processor_seconds(process.pid) - begin
         process.wait(60)
     assert line == "usable\n" and process.returncode == 0
-    assert stopped < 2.0  # a second to stop, and an epoch on a busy machine
+    assert used < 2.0 * nnfast.get_num_threads()  # a second to stop, and an epoch
 
 
 def test_memory_that_cannot_be_had():

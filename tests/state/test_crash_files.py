@@ -221,7 +221,7 @@ def test_two_writers(tmp_path):
         for writer in writers:
             assert writer.stdout is not None and writer.stdout.readline() == b"ready\n"
         seen = set()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end and not (len(seen) > 50 and len({n // 10**6 for n in seen}) == 2):
             seen.add(saving_loop.number_in(path))
     finally:

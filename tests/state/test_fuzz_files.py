@@ -126,9 +126,9 @@ class Fuzz:
     def check(self, data):
         if self.end is not None and time.monotonic() > self.end:
             raise TimeoutError
-        begin = time.monotonic()
+        begin = time.process_time()
         self.loaded += self.function(data, self.path)
-        assert time.monotonic() - begin < 5.0
+        assert time.process_time() - begin < 5.0
 
 
 @pytest.fixture
