@@ -1,5 +1,7 @@
 """nnfast: neural networks on multicore CPUs, one compiled plan per step, the same bits on any number of threads."""
 
+import sys
+
 from nnfast import (
     activations,
     applications,
@@ -9,6 +11,7 @@ from nnfast import (
     errors,
     explain,
     initializers,
+    io,
     kernels,
     layers,
     losses,
@@ -17,9 +20,12 @@ from nnfast import (
     optimizers,
     random,
     regularizers,
+    schedules,
 )
 from nnfast._version import __version__
 from nnfast.augmentation import AugmentedData
+from nnfast.boundary import guard as _guard
+from nnfast.boundary import guard_methods as _guard_methods
 from nnfast.config import floatx, get_num_threads, num_threads, set_floatx, set_num_threads, show_config
 from nnfast.generation import generate
 from nnfast.gradient import value_and_grad
@@ -70,3 +76,10 @@ __all__ = [
     "value_and_grad",
     "verify",
 ]
+
+_guard(
+    [sys.modules[__name__], activations, applications, callbacks, data, datasets, explain, initializers, io, kernels, layers, losses, metrics, ops,
+     optimizers, random, regularizers, schedules]
+)  # fmt: skip
+_guard_methods(Model, ("compile", "evaluate", "fit", "load_weights", "predict", "save", "save_weights", "summary"))
+_guard_methods(layers.Layer, ("set_weights",))

@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FunctionType
 from typing import Any, TypeVar
 
 import numpy as np
 
+from nnfast.boundary import named
 from nnfast.errors import unknown_name
 
 T = TypeVar("T")
@@ -52,6 +54,8 @@ def register(kind: str, *aliases: str) -> Callable[[T], T]:
 
     def enter(target: T) -> T:
         name: str = target.__name__  # type: ignore[attr-defined]
+        if isinstance(target, FunctionType) and target.__module__.startswith("nnfast."):
+            target = named(target, name)  # type: ignore[assignment]
         known = _registry.setdefault(kind, {})
         for key in dict.fromkeys((name, *_short_names(kind, name), *aliases)):
             if key in known and not _same_place(known[key], target):

@@ -20,7 +20,6 @@ ORDER = """
     generation
     applications explain
     model sequential structure gradient saving summary training augmentation freezing receipt decoding sentences
-    model sequential structure gradient saving summary training augmentation
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules serialization typing
     variable random kernels precision
@@ -33,7 +32,7 @@ ORDER = """
     config
     windows exact
     _core
-    environment errors locks _version
+    environment boundary errors locks _version
 """
 RANK = {name: rank for rank, line in enumerate(reversed(ORDER.split("\n"))) for name in line.split()}
 

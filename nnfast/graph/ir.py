@@ -163,6 +163,7 @@ class Graph:
 
     def add(self, op: OpDef, inputs: Sequence[Value], attributes: dict[str, Any]) -> list[Value]:
         """Append a node; shapes and dtypes of its outputs come from the op's rule."""
+        op.check_operands(len(inputs))
         node = Node(op, inputs, attributes)
         for index, (shape, dtype) in enumerate(op.infer(node)):
             layout = node.inputs[op.updates[index]].layout if index < len(op.updates) else op.layout

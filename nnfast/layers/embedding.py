@@ -16,9 +16,9 @@ LARGE = 100_000  # rows from which on a table is updated row by row, unless told
 
 
 def check_count(layer: str, name: str, value: Any) -> int:
-    """value as a positive whole number."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{layer}({name}={value!r}): {name} must be a positive integer")
+    """value as a positive whole number, of those that sizes can be."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value < 2**31:
+        raise ValueError(f"{layer}({name}={value!r}): {name} must be a positive integer below 2^31")
     return int(value)
 
 

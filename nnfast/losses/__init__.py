@@ -6,6 +6,7 @@ In: y_true, y_pred and sample weights. Out: a scalar in ops. A user's own loss i
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import unwrap
 from typing import Any
 
 from nnfast import serialization
@@ -113,12 +114,12 @@ def get(identifier: Any) -> Loss | None:
     found = serialization.get("loss", identifier)
     if found is None or isinstance(found, Loss):
         return found
-    if found in _FUNCTIONS:
-        return _FUNCTIONS[found]()
     if not callable(found):
         raise TypeError(
             f"loss={identifier!r}: expected a name such as 'mse', a Loss, or a function of (y_true, y_pred)"
         )
+    if unwrap(found) in _FUNCTIONS:
+        return _FUNCTIONS[unwrap(found)]()
     return FunctionLoss(found)
 
 

@@ -105,6 +105,8 @@ def alibi_slopes(heads: int, dtype: str = "float32") -> np.ndarray:
     >>> alibi_slopes(4).tolist()
     [0.25, 0.0625, 0.015625, 0.00390625]
     """
+    if not 1 <= heads <= 1 << 16:
+        raise ValueError(f"heads={heads}: expected 1 to 65,536")
     return np.array([exact.power(2.0, -8.0 * (h + 1) / heads) for h in range(heads)], dtype)
 
 

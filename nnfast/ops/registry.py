@@ -122,6 +122,15 @@ class OpDef:
         if self.kernel is not None and self.arguments is None:
             raise TypeError(f"op {self.name}: a kernel needs `arguments`, the rule for its sizes and scalars")
 
+    def check_operands(self, count: int) -> None:
+        """Raise ShapeError unless the op can be applied to so many operands."""
+        any_number = bool(self.inputs) and self.inputs[-1].startswith("*")
+        least = len(self.inputs) - any_number
+        if count < least or (count > least and not any_number):
+            raise ShapeError(
+                f"{self.name}: {count} operand{'' if count == 1 else 's'} given; expected {least}{' or more' * any_number} ({', '.join(self.inputs)})"
+            )
+
     @property
     def in_graph_only(self) -> bool:
         """The op reads the model's counters, so it has no meaning on arrays alone."""

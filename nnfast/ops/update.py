@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nnfast.errors import ShapeError
 from nnfast.graph.ir import Node
 from nnfast.ops.random import COUNTERS, ITERATION, SLOT
 from nnfast.ops.registry import NOT_DIFFERENTIABLE, Call, Sample, Specs, define, stored_size
@@ -145,6 +146,22 @@ def _samples(states: int, attributes: list[dict[str, Any]]) -> Callable[[np.rand
     return samples
 
 
+def _check(node: Node) -> None:
+    """Raise ShapeError unless gradient and state are as the weight, rates a vector and counters a model's: kernels rely on it."""
+    w, *like, rate, counters = node.inputs
+    for name, value in zip(node.op.inputs[1:], like, strict=False):
+        if (value.shape, value.dtype) != (w.shape, w.dtype):
+            raise ShapeError(
+                f"{node.op.name}: {name} of shape {list(value.shape)} and {value.dtype}; expected {list(w.shape)} and {w.dtype}, as w"
+            )
+    if len(rate.shape) != 1 or rate.size < 1 or rate.dtype != "float64":
+        raise ShapeError(
+            f"{node.op.name}: learning_rate of shape {list(rate.shape)} and {rate.dtype}; expected a vector of float64"
+        )
+    if counters.shape != (COUNTERS,) or counters.dtype != "int64":
+        raise ShapeError(f"{node.op.name}: counters of shape {list(counters.shape)}; expected those of a model")
+
+
 def _update(
     name: str, function: Callable[..., Any], states: tuple[str, ...], parameters: tuple[str, ...], formula: str, flops: float,
     attributes: list[dict[str, Any]], kernel: str | None = None, buffers: tuple[int | None, ...] | None = None,
@@ -153,6 +170,7 @@ def _update(
     changed = tuple(i for i in range(2 + len(states)) if i != 1)
 
     def infer(node: Node) -> Specs:
+        _check(node)
         return [(node.inputs[i].shape, node.inputs[i].dtype) for i in changed]
 
     def calls(node: Node) -> list[Call]:

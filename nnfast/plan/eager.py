@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from nnfast._core.calls import Calls
+from nnfast.boundary import refuse_unfolded
 from nnfast.config import get_num_threads
-from nnfast.errors import DtypeError
+from nnfast.errors import DtypeError, ShapeError
 from nnfast.graph import trace
 from nnfast.graph.ir import DTYPES, Graph
 from nnfast.locks import free_in_child
+from nnfast.ops.random import COUNTERS, SLOT
 from nnfast.ops.registry import OpDef
 from nnfast.passes.layout import assign_layouts
 from nnfast.passes.simplify import decompose, decompose_late
@@ -36,6 +38,7 @@ def as_tensor(x: Any, floating: str) -> np.ndarray:
     if trace.is_variable(x):
         return x.numpy()
     array = np.asarray(x)
+    refuse_unfolded(array, "operand")
     if array.dtype.kind == "f":
         if not isinstance(x, np.ndarray | np.generic):
             return array.astype(floating)
@@ -71,6 +74,7 @@ class OpCall:
 
     def _long_way(self, operands: Sequence[Any], out: Sequence[np.ndarray] | None) -> list[np.ndarray]:
         op = self.op
+        op.check_operands(len(operands))
         if op.view:
             return [op.reference(as_tensor(operands[0], "float32"), **self.attributes).copy()]
         arrays = converted(op, operands)
@@ -119,6 +123,16 @@ def converted(op: OpDef, operands: Sequence[Any]) -> list[np.ndarray]:
     return [as_tensor(x, floating) for x in operands]
 
 
+def _check_slot(op: OpDef, arrays: Sequence[np.ndarray]) -> None:
+    """The counters say which learning rate is meant: one that is there."""
+    named = dict(zip(op.inputs, arrays, strict=False))
+    rates, counters = named.get("learning_rate"), named.get("counters")
+    if rates is None or counters is None or counters.shape != (COUNTERS,):
+        return
+    if not 0 <= counters[SLOT] < rates.size:
+        raise ShapeError(f"{op.name}: counters[{SLOT}] = {counters[SLOT]}; learning_rate has {rates.size} elements")
+
+
 def run_op(
     op: OpDef, arrays: Sequence[np.ndarray], attributes: dict[str, Any], level: str | None = None, threads: int | None = None,
     out: Sequence[np.ndarray] | None = None,
@@ -126,6 +140,7 @@ def run_op(
     """The op's outputs on arrays of kernel dtypes, on a level and number of threads of choice."""
     if op.kind == "update":
         arrays = [array.copy() for array in arrays]  # updated in place
+        _check_slot(op, arrays)
     count = get_num_threads() if threads is None else threads
     key = _key(op, arrays, attributes, level, count)
     with _lock:
