@@ -73,7 +73,7 @@ class Model(Structure):
             "weighted_metrics": weighted_metrics,
         }
         self._compiled = Compiled(self, settings, without)
-        self.state = TrainingState()
+        self.state = TrainingState(self._compiled.optimizer.gradient_accumulation_steps or 1)
 
     def _forget_plans(self) -> None:
         """The structure has changed: plans are made anew, optimizer and counters stay."""
@@ -212,12 +212,12 @@ class Model(Structure):
         source = _with_class_weight(source, class_weight)
         training = kind == "train"
         (self.prepare_training if training else self.prepare_test)(source)
-        rates = (lambda count: self.optimizer.learning_rates(self.state.iteration, count)) if training else None
-        totals = Totals()
+        rates = (lambda count: self.optimizer.rates_of_batches(self.state.iteration, count)) if training else None
+        totals, step_kind = Totals(), self.state.kind if training else "test"
         phase = Phase(self.state, self.train_step_for if training else self.test_step_for, rates, totals)
         list(phase.run(source, np.arange(source.rows), source.rows, None))
         if sample_weight is None and not class_weight and totals.step is not None:
-            need_compiled(self._compiled, kind).quick.add(kind, x, y, totals.step)
+            need_compiled(self._compiled, kind).quick.add(step_kind, x, y, totals.step)
         return _as_results(totals.logs(), return_dict)
 
     def _alone(self, call: str) -> Alone:
@@ -245,7 +245,7 @@ class Model(Structure):
             check_targets(compiled, source.arrays)
 
     def train_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
-        return self._step_for("train", rows, arrays)
+        return self._step_for(self.state.kind, rows, arrays)
 
     def test_step_for(self, rows: int, arrays: list[np.ndarray]) -> Step:
         return self._step_for("test", rows, arrays)
@@ -275,7 +275,8 @@ class Model(Structure):
         print_fn(summary(self))
 
     def plan(self, batch_size: int = 32, kind: str | None = None) -> PlanReport:
-        """The plan of a "train", "test" or "predict" step: printed form, peak bytes, flops, bytes moved.
+        """The plan of a "train", "test" or "predict" step: printed form, peak bytes, flops, bytes moved. Where gradients are accumulated,
+        "accumulate" is the step of a batch that does not update the weights.
 
         kind is "train" by default for a compiled model, else "predict".
         """
@@ -284,7 +285,8 @@ class Model(Structure):
                 f"model {self.name}: give it an Input, or call it on data once, before asking for its plan"
             )
         kind = kind or ("train" if self.compiled else "predict")
-        if kind not in ("train", "test", "predict"):
+        accumulates = self.state.batches_of_update > 1
+        if kind not in ("train", "test", "predict") and not (kind == "accumulate" and accumulates):
             raise NnfastError(f"plan(kind={kind!r}): expected 'train', 'test' or 'predict'")
         check_batch_size(batch_size)
         specs = tuple((tuple(shape[1:]), dtype) for shape, dtype in self.input_specs)

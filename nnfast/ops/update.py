@@ -17,6 +17,7 @@ from nnfast.errors import ShapeError
 from nnfast.graph.ir import Node
 from nnfast.ops.random import COUNTERS, ITERATION, SLOT
 from nnfast.ops.registry import NOT_DIFFERENTIABLE, Call, Sample, Specs, define, stored_size
+from nnfast.ops.shape import copy_sizes
 
 
 def power(base: float, exponent: int) -> float:
@@ -229,4 +230,18 @@ _update(
 _update(
     "adagrad", _adagrad, ("accumulator",), ("weight_decay", "epsilon"), "accumulator += g^2; w -= rate * g / (sqrt(accumulator) + epsilon) (Duchi, Hazan, Singer 2011)", 6,
     [{"weight_decay": 0.0, "epsilon": 1e-7}, {"weight_decay": 0.1, "epsilon": 1e-2}],
+)  # fmt: skip
+
+
+def _fill_samples(rng: np.random.Generator, dtype: str) -> Iterable[Sample]:
+    for shape in ((0,), (1,), (3, 17), (1000,)):
+        yield [rng.standard_normal(shape).astype(dtype), np.array(rng.standard_normal(), dtype)], {}
+
+
+# The sum of gradients, after an update.
+define(
+    name="update_fill", inputs=("w", "value"), formula="w becomes value in each place", kind="update",
+    infer=lambda n: [(n.inputs[0].shape, n.inputs[0].dtype)], reference=lambda w, value: np.full_like(w, value), gradient=NOT_DIFFERENTIABLE,
+    kernel=None, flops=lambda n: 0.0, tolerance="exact", samples=_fill_samples, promotes=False, updates=(0,),
+    calls=lambda n: [Call("copy", copy_sizes((stored_size(n.output),), (1,), (0,)), outputs=(), inputs=(0, 1))],
 )  # fmt: skip

@@ -35,8 +35,11 @@ class Adam(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "adam",
+        gradient_accumulation_steps: int | None = None,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, gradient_accumulation_steps
+        )
         owner = type(self).__name__
         if amsgrad:
             raise ValueError(f"{owner}(amsgrad=True): amsgrad is not supported; leave it out")
@@ -80,9 +83,20 @@ class AdamW(Adam):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "adamw",
+        gradient_accumulation_steps: int | None = None,
     ) -> None:
         super().__init__(
-            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, clipnorm, clipvalue, global_clipnorm, name
+            learning_rate,
+            beta_1,
+            beta_2,
+            epsilon,
+            amsgrad,
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+            name,
+            gradient_accumulation_steps,
         )
         if weight_decay is None:
             raise ValueError("AdamW(weight_decay=None): AdamW needs a weight_decay; without one, use Adam")

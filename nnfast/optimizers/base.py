@@ -17,13 +17,16 @@ from nnfast.schedules import LearningRateSchedule
 from nnfast.serialization import Configurable
 from nnfast.typing import Array, Config, Tensor
 
+GRADIENT_SUM = "gradient_sum"  # the slot for the gradients of earlier batches
+
 
 class Optimizer(Configurable, ABC):
     """Base class: `slots` names the state kept for a weight, `update` adds the update op.
 
     learning_rate: a number >= 0 or a LearningRateSchedule. weight_decay: w -= learning_rate * weight_decay * w before each update
     (decoupled: Loshchilov and Hutter 2017). At most one of clipnorm (limit for the norm of each gradient), clipvalue (for each element)
-    and global_clipnorm (for the norm of all gradients together).
+    and global_clipnorm (for the norm of all gradients together). gradient_accumulation_steps: weights are updated after so many batches, with
+    the mean of their gradients (which is what is clipped); schedules and bias corrections count updates. Tables are then updated as a whole.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class Optimizer(Configurable, ABC):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str | None = None,
+        gradient_accumulation_steps: int | None = None,
     ) -> None:
         owner = type(self).__name__
         self.name = name or owner.lower()
@@ -51,6 +55,7 @@ class Optimizer(Configurable, ABC):
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
+        self.gradient_accumulation_steps = _accumulation(owner, gradient_accumulation_steps)
 
     @property
     def learning_rate(self) -> Any:
@@ -75,6 +80,13 @@ class Optimizer(Configurable, ABC):
             return np.asarray([float(rate(step)) for step in steps], np.float64)
         return np.full(count, rate, np.float64)
 
+    def rates_of_batches(self, first_iteration: int, count: int) -> Array:
+        """The rates of batches, of which several may make one update."""
+        every = self.gradient_accumulation_steps or 1
+        if every == 1:
+            return self.learning_rates(first_iteration, count)
+        return np.repeat(self.learning_rates(first_iteration // every, 1), count)
+
     def clip(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """The gradients within the limits that were asked for."""
         if self.clipvalue is not None:
@@ -93,6 +105,11 @@ class Optimizer(Configurable, ABC):
     def slots(self, variable: Any) -> dict[str, float]:
         """Names of the state tensors kept for a weight, each of the weight's shape, and their first values."""
 
+    def all_slots(self, variable: Any) -> dict[str, float]:
+        """`slots`, and the sum of gradients where they are accumulated."""
+        own = self.slots(variable)
+        return own if self.gradient_accumulation_steps is None else {**own, GRADIENT_SUM: 0.0}
+
     @abstractmethod
     def update(
         self, weight: Tensor, gradient: Tensor, slots: Mapping[str, Tensor], learning_rate: Tensor, counters: Tensor
@@ -100,6 +117,7 @@ class Optimizer(Configurable, ABC):
         """(new weight, new slots), by one update op. learning_rate is the vector of rates, counters the model's step counters."""
 
     def get_config(self) -> Config:
+        every = self.gradient_accumulation_steps  # not named where it is not used, as in files of older versions
         return {
             "learning_rate": serialization.serialize(self._learning_rate),
             "weight_decay": self.weight_decay,
@@ -107,6 +125,7 @@ class Optimizer(Configurable, ABC):
             "clipvalue": self.clipvalue,
             "global_clipnorm": self.global_clipnorm,
             "name": self.name,
+            **({} if every is None else {"gradient_accumulation_steps": every}),
         }
 
 
@@ -122,6 +141,14 @@ def _rate(owner: str, value: Any) -> float | LearningRateSchedule:
     if not 0 <= rate < float("inf"):
         raise ValueError(f"{owner}(learning_rate={value!r}): expected a finite number >= 0 or a LearningRateSchedule")
     return rate
+
+
+def _accumulation(owner: str, steps: Any) -> int | None:
+    if steps is None or (not isinstance(steps, bool) and isinstance(steps, int | np.integer) and steps >= 2):
+        return None if steps is None else int(steps)
+    raise ValueError(
+        f"{owner}(gradient_accumulation_steps={steps!r}): expected an integer of at least 2, or None to update after each batch"
+    )
 
 
 def not_negative(owner: str, name: str, value: float) -> float:

@@ -34,8 +34,11 @@ class RMSprop(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "rmsprop",
+        gradient_accumulation_steps: int | None = None,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, gradient_accumulation_steps
+        )
         self.rho = below_one("RMSprop", "rho", rho)
         self.momentum = below_one("RMSprop", "momentum", momentum)
         self.epsilon = not_negative("RMSprop", "epsilon", epsilon)

@@ -32,8 +32,11 @@ class SGD(Optimizer):
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
         name: str = "SGD",
+        gradient_accumulation_steps: int | None = None,
     ) -> None:
-        super().__init__(learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name)
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, name, gradient_accumulation_steps
+        )
         if not 0 <= momentum <= 1:
             raise ValueError(f"SGD(momentum={momentum!r}): momentum must be in 0 to 1")
         self.momentum = momentum

@@ -88,10 +88,12 @@ class Compiled:
         found = self.steps.get(key)
         if found is None or not found.plan.valid:
             targets = self.resolve(signature.targets)
-            optimizer = self.optimizer if kind == "train" else None
+            optimizer = None if kind == "test" else self.optimizer
             if optimizer is not None:
                 state.prepare(weights, optimizer)
-            found = self.steps[key] = make_step(model, targets, state, signature, optimizer, self.without)
+            found = self.steps[key] = make_step(
+                model, targets, state, signature, optimizer, self.without, updates=kind != "accumulate"
+            )
         return found
 
 

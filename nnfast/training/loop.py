@@ -127,7 +127,7 @@ def _run_epoch(
 ) -> dict[str, Any]:
     """Train over what is left of the source; returns the epoch's logs."""
     state, optimizer, callbacks, totals = model.state, model.optimizer, run.callbacks, run.totals
-    phase = Phase(state, model.train_step_for, lambda count: optimizer.learning_rates(state.iteration, count), totals)
+    phase = Phase(state, model.train_step_for, lambda count: optimizer.rates_of_batches(state.iteration, count), totals)
     singly, looked_at = callbacks.needs_batches, callbacks.needs_batches or callbacks.needs_runs
     if singly:
         phase.before_run = run.begin_batch

@@ -97,12 +97,13 @@ class Phase:
                 yield self._batches(arrays, np.arange(rows), 0, rows, 1)
             return
         assert order is not None
+        alike = (lambda: self.state.alike) if self.rates is not None else (lambda: MOST_BATCHES)
         whole, rest = divmod(len(order), batch_size)
         if steps is not None and steps <= whole:
             whole, rest = steps, 0
         size = 1
         while done < whole:
-            count = min(size, whole - done, MOST_BATCHES, most() if most is not None else MOST_BATCHES)
+            count = min(size, whole - done, MOST_BATCHES, most() if most is not None else MOST_BATCHES, alike())
             begin = time.perf_counter()
             self._batches(source.arrays, order, done * batch_size, batch_size, count)
             seconds = time.perf_counter() - begin

@@ -28,18 +28,22 @@ class QuickSteps:
 
     def __init__(self, compiled: Any) -> None:
         self.compiled = compiled
-        self.calls: dict[str, list[tuple[BatchCall, Step]]] = {"train": [], "test": []}
+        self.calls: dict[str, list[tuple[BatchCall, Step]]] = {"train": [], "accumulate": [], "test": []}
         self.own_rates = type(compiled.optimizer).learning_rates is not Optimizer.learning_rates
 
     def run(self, kind: str, x: Any, y: Any) -> dict[str, Any] | None:
         """Logs of one step; None where no prepared call takes these arrays."""
+        state = self.compiled.model.state
+        if kind == "train" and state.batches_of_update > 1:
+            kind = state.kind
+            state.count_updates()
         calls = self.calls[kind]
         if not calls:
             return None
         if not self.compiled.unchanged():
             calls[:] = [(call, step) for call, step in calls if self.compiled.knows(step)]
         threads = get_num_threads()
-        rate = self._rate() if kind == "train" else 0.0
+        rate = self._rate() if kind != "test" else 0.0
         for i, (call, step) in enumerate(calls):
             if call.threads == threads and call.run((x, y), rate):
                 if i:
@@ -56,7 +60,7 @@ class QuickSteps:
         if type(rate) is float and not self.own_rates:
             return rate
         state = self.compiled.model.state
-        return float(self.compiled.optimizer.learning_rates(state.iteration, 1)[0])
+        return float(self.compiled.optimizer.rates_of_batches(state.iteration, 1)[0])
 
     def add(self, kind: str, x: Any, y: Any, step: Step) -> None:
         """Prepare a call for batches like this one, for which the step was made; only plain arrays get one."""

@@ -43,33 +43,53 @@ def _aligned(nbytes: int) -> int:
 class TrainingState:
     """Counters, learning rates and optimizer slots of one model."""
 
-    def __init__(self) -> None:
+    def __init__(self, batches_of_update: int = 1) -> None:
+        self.batches_of_update = batches_of_update
         self.counters = Variable((COUNTERS,), "int64", 0, "counters", trainable=False)
         self.counters.storage[SEED] = global_seed()
+        # Counters that count updates in place of batches; made anew from the others before each run.
+        self.updates = Variable((COUNTERS,), "int64", 0, "updates", trainable=False)
         self.learning_rates = Variable((MOST_BATCHES,), "float64", 0.0, "learning_rate", trainable=False)
         self.slots: dict[Variable, dict[str, Variable]] = {}
         self.run: Any = None  # the fit under way, or the last one (nnfast.training.run)
 
     @property
     def iteration(self) -> int:
-        """Training steps done."""
+        """Batches trained on."""
         return int(self.counters.storage[ITERATION])
 
     @property
     def seed(self) -> int:
         return int(self.counters.storage[SEED])
 
+    @property
+    def kind(self) -> str:
+        """What the next batch of a training is for: "train" updates the weights, "accumulate" adds to the sum of gradients."""
+        return "train" if (self.iteration + 1) % self.batches_of_update == 0 else "accumulate"
+
+    @property
+    def alike(self) -> int:
+        """How many batches from now on are of this kind, at most."""
+        if self.batches_of_update == 1:
+            return MOST_BATCHES
+        return max(1, self.batches_of_update - 1 - self.iteration % self.batches_of_update)
+
     def begin_run(self, row: int) -> None:
         """The next batch begins at this place of the row order, and records go to the start of the log."""
         self.counters.storage[ROW] = row
         self.counters.storage[SLOT] = 0
+        self.count_updates()
+
+    def count_updates(self) -> None:
+        """Let `updates` say how many there were."""
+        self.updates.storage[ITERATION] = self.iteration // self.batches_of_update
 
     def prepare(self, weights: Sequence[Variable], optimizer: Any) -> None:
         """Make the slots that the optimizer needs for these weights and are not there yet."""
         if set(self.slots) == set(weights):
             return
         ordered = sorted(weights, key=lambda v: v.dtype)  # one sweep per type; sorted keeps the order of equals
-        fills = {variable: optimizer.slots(variable) for variable in ordered}
+        fills = {variable: optimizer.all_slots(variable) for variable in ordered}
         names = list(dict.fromkeys(name for of_one in fills.values() for name in of_one))
         owners = {name: [variable for variable in ordered if name in fills[variable]] for name in names}
         try:  # all the memory first: nothing has changed where it cannot be had
@@ -126,7 +146,7 @@ class TrainingState:
             f"optimizer/{i}/{name}": variable
             for i, variable in enumerate(weights)
             if variable in set(_owners(given, weights))
-            for name in optimizer.slots(variable)
+            for name in optimizer.all_slots(variable)
         }
         for key in sorted({*given, *expected}):
             array, variable = given.get(key), expected.get(key)

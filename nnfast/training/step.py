@@ -21,6 +21,7 @@ from nnfast.graph.ir import Graph, Value
 from nnfast.graph.trace import tracing
 from nnfast.layers.symbol import flat
 from nnfast.losses.base import expand_weight
+from nnfast.optimizers.base import GRADIENT_SUM
 from nnfast.passes.autodiff import gradients
 from nnfast.plan.plan import Plan, Streams, build
 from nnfast.plan.show import show
@@ -94,8 +95,9 @@ def make_step(
     signature: Signature,
     optimizer: Any | None,
     without: Sequence[str] = (),
+    updates: bool = True,
 ) -> Step:
-    """The plan of a training step, or of a test step where optimizer is None."""
+    """The plan of a training step, or of a test step where optimizer is None; without updates, gradients are only added up."""
     graph = Graph()
     training = optimizer is not None
     with tracing(graph, training, state.counters) as trace:
@@ -115,7 +117,7 @@ def make_step(
             graph.variable(variable)
     graph = passes.run(graph, forward=True, without=without)
     if training:
-        _add_updates(graph, weights, state, optimizer)
+        _add_updates(graph, weights, state, optimizer, updates)
     graph = passes.run(graph, forward=False, without=without)
     plan = planned(graph, Streams(state.counters, training), without)
     return Step(plan, records, signature)
@@ -211,15 +213,33 @@ def _free_name(prefix: str, kind: str, name: str, taken: set[str]) -> str:
     return next(c for c in (*candidates, *(f"{candidates[1]}_{i}" for i in range(1, 1000))) if c not in taken)
 
 
-def _add_updates(graph: Graph, weights: Sequence[Any], state: TrainingState, optimizer: Any) -> None:
-    """Gradients of the loss, then one update per weight."""
+def _add_updates(graph: Graph, weights: Sequence[Any], state: TrainingState, optimizer: Any, updates: bool) -> None:
+    """Gradients of the loss, then one update per weight, or of the sums of gradients."""
+    every = optimizer.gradient_accumulation_steps
     with tracing(graph, True, state.counters):
         ordered = [variable for variable in state.slots if variable in set(weights)]
         values = [graph.variable(variable) for variable in ordered]
-        found = optimizer.clip(gradients(graph.outputs[0], values)) if values else []
+        found = gradients(graph.outputs[0], values) if values else []
         rates, counters = graph.variable(state.learning_rates), graph.variable(state.counters)
-        for variable, value, gradient in zip(ordered, values, found, strict=True):
-            slots = {name: graph.variable(slot) for name, slot in state.slots[variable].items()}
+        if every is not None:
+            counters = graph.variable(state.updates)
+            sums = [state.slots[variable][GRADIENT_SUM] for variable in ordered]
+            if not updates:
+                minus = graph.constant(np.array([-1.0]), "float64")  # the rate with which descent adds
+                for total, gradient in zip(sums, found, strict=True):
+                    old = graph.variable(total)
+                    graph.updates.append((old, ops.update_sgd(old, gradient, minus, counters)))
+                return
+            found = [
+                ops.divide(ops.add(graph.variable(total), gradient), float(every))
+                for total, gradient in zip(sums, found, strict=True)
+            ]
+        for variable, value, gradient in zip(ordered, values, optimizer.clip(found), strict=True):
+            slots = {name: graph.variable(slot) for name, slot in state.slots[variable].items() if name != GRADIENT_SUM}
             new, new_slots = optimizer.update(value, gradient, slots, rates, counters)
             graph.updates.append((value, new))
             graph.updates += [(slots[name], new_slots[name]) for name in new_slots]
+        if every is not None:
+            for total in sums:
+                old = graph.variable(total)
+                graph.updates.append((old, ops.call("update_fill", old, graph.constant(0.0, old.dtype))))
