@@ -78,7 +78,7 @@ class FrozenModel:
 
     def __getattr__(self, name: str) -> Any:
         """Names and shapes of inputs and outputs are the model's."""
-        if name in ("name", "inputs", "connect_to", "input_names", "input_specs", "output_names", "empty_outputs", "pack_outputs"):  # fmt: skip
+        if name in ("name", "inputs", "connect_to", "input_names", "input_specs", "output_specs_of", "row_specs", "output_names", "empty_outputs", "pack_outputs"):  # fmt: skip
             return getattr(self._model, name)
         raise AttributeError(f"a frozen model has no {name!r}; it is for inference: predict, predict_on_batch and plan")
 
@@ -104,11 +104,10 @@ class FrozenModel:
         """Outputs for one batch of arrays, in `out` where it is given."""
         return self._predict.run(arrays, out)
 
-    def plan(self, batch_size: int = 32) -> PlanReport:
-        """The plan of a prediction: printed form, peak bytes, flops, bytes moved."""
+    def plan(self, batch_size: int = 32, input_shape: Any = None) -> PlanReport:
+        """The plan of a prediction: printed form, peak bytes, flops, bytes moved. input_shape: as for Model.plan."""
         check_batch_size(batch_size)
-        specs = tuple((tuple(shape[1:]), dtype) for shape, dtype in self.input_specs)
-        return report(self._predict.plan(Signature(batch_size, specs)))
+        return report(self._predict.plan(Signature(batch_size, self.row_specs(input_shape))))
 
     def __repr__(self) -> str:
         return f"<FrozenModel of {self._model.name}>"

@@ -22,7 +22,15 @@ from nnfast.structure import Structure
 from nnfast.summary import PlanReport, report, summary
 from nnfast.training import loop
 from nnfast.training.alone import Alone
-from nnfast.training.compiled import Compiled, PredictPlans, check_targets, input_specs, need_compiled, signature_of
+from nnfast.training.compiled import (
+    Compiled,
+    PredictPlans,
+    check_targets,
+    input_specs,
+    likely_targets,
+    need_compiled,
+    signature_of,
+)
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Step
 
@@ -263,7 +271,8 @@ class Model(Structure):
 
     def empty_outputs(self, arrays: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
         """Arrays for the outputs of so many rows."""
-        return [np.empty((rows, *[n or 0 for n in shape[1:]]), dtype) for shape, dtype in self.output_specs]
+        shapes = [shape for shape, _ in input_specs(self, arrays)[1]]
+        return [np.empty((rows, *[n or 0 for n in shape[1:]]), dtype) for shape, dtype in self.output_specs_of(shapes)]
 
     def pack_outputs(self, outputs: list[np.ndarray]) -> Any:
         """One array, or a list where the model has several outputs."""
@@ -274,11 +283,12 @@ class Model(Structure):
         """Print layers, output shapes, parameters and flops per row."""
         print_fn(summary(self))
 
-    def plan(self, batch_size: int = 32, kind: str | None = None) -> PlanReport:
+    def plan(self, batch_size: int = 32, kind: str | None = None, input_shape: Any = None) -> PlanReport:
         """The plan of a "train", "test" or "predict" step: printed form, peak bytes, flops, bytes moved. Where gradients are accumulated,
         "accumulate" is the step of a batch that does not update the weights.
 
-        kind is "train" by default for a compiled model, else "predict".
+        kind is "train" by default for a compiled model, else "predict". input_shape: of a row (a list for several inputs), where sizes are
+        not fixed.
         """
         if self.inputs is None:
             raise NnfastError(
@@ -289,29 +299,18 @@ class Model(Structure):
         if kind not in ("train", "test", "predict") and not (kind == "accumulate" and accumulates):
             raise NnfastError(f"plan(kind={kind!r}): expected 'train', 'test' or 'predict'")
         check_batch_size(batch_size)
-        specs = tuple((tuple(shape[1:]), dtype) for shape, dtype in self.input_specs)
+        specs = self.row_specs(input_shape)
         if kind == "predict":
-            return report(self._predict.plan(Signature(batch_size, specs)))  # type: ignore[arg-type]
+            return report(self._predict.plan(Signature(batch_size, specs)))
         compiled = need_compiled(self._compiled, "plan")
         known = compiled.targets
-        ys = compiled.target_specs or self._likely_targets()
+        ys = likely_targets(self, compiled, specs)
         try:
-            step = compiled.step(kind, Signature(batch_size, specs, ys))  # type: ignore[arg-type]
+            step = compiled.step(kind, Signature(batch_size, specs, ys))
         finally:
             if known is None:  # the shapes of the targets were a guess
                 compiled.targets, compiled.target_specs = None, ()
         return report(step.plan)
-
-    def _likely_targets(self) -> tuple[Any, ...]:
-        """Specs of the targets before any data: labels for a sparse loss, else like the outputs."""
-        loss = need_compiled(self._compiled, "plan").settings["loss"]
-        found = []
-        for i, (shape, dtype) in enumerate(self.output_specs):
-            own = loss.get(self.output_names[i]) if isinstance(loss, dict) else loss
-            own = own[i] if isinstance(own, list | tuple) else own
-            sparse = "sparse" in str(getattr(own, "name", own))
-            found.append((tuple(shape[1:-1]), "int32") if sparse else (tuple(shape[1:]), dtype))
-        return tuple(found)
 
     def freeze(self) -> Any:
         """The model as it is now, for inference: batch normalisation folded into the weights of the layers before it (nnfast.freezing).

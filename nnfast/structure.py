@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from nnfast import config
-from nnfast.errors import GraphError, NnfastError, unknown_name
+from nnfast.errors import GraphError, NnfastError, ShapeError, unknown_name
 from nnfast.graph.ir import Value
 from nnfast.layers.base import Layer
 from nnfast.layers.input import Input
-from nnfast.layers.symbol import LayerCall, Shape, Symbol, flat, infer_outputs
+from nnfast.layers.symbol import LayerCall, Shape, Symbol, fits, flat, infer_outputs, is_open
+
+MOST_SPECS = 1024  # kept by output_specs_of
 
 
 class Structure(Layer):
@@ -24,6 +26,8 @@ class Structure(Layer):
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.inputs: list[Symbol] | None = None
+        self._specs_met: dict[Any, list[tuple[Shape, str]]]
+        object.__setattr__(self, "_specs_met", {})
         self.outputs: list[Symbol] = []
         self.takes_list = isinstance(inputs, list | tuple)
         self.takes_dict = False  # a subclass whose `call` gets a dictionary
@@ -95,6 +99,39 @@ class Structure(Layer):
     @property
     def output_specs(self) -> list[tuple[Shape, str]]:
         return [(symbol.shape, symbol.dtype) for symbol in self.outputs]
+
+    def row_specs(self, input_shape: Any = None) -> tuple[tuple[tuple[int, ...], str], ...]:
+        """Shapes of a row and dtypes of the inputs; where sizes are not fixed, input_shape (a list for several inputs) has them."""
+        specs = self.input_specs
+        given: list[Any] = [shape[1:] for shape, _ in specs]
+        if input_shape is not None:
+            given = list(input_shape) if isinstance(input_shape, list) else [input_shape]
+        right = len(given) == len(specs) and all(
+            fits(shape, wanted[1:]) for shape, (wanted, _) in zip(given, specs, strict=True)
+        )
+        if not right:
+            raise ShapeError(
+                f"model {self.name}: input_shape={input_shape!r}: expected the shape of a row such as {[list(shape[1:]) for shape, _ in specs]}, "
+                "with a size in place of each None"
+            )
+        return tuple((tuple(shape), dtype) for shape, (_, dtype) in zip(given, specs, strict=True))
+
+    def output_specs_of(self, shapes: Sequence[Shape]) -> list[tuple[Shape, str]]:
+        """Shapes and dtypes of the outputs for inputs whose rows have these shapes; other than `output_specs` where sizes are not fixed."""
+        if not any(is_open(symbol.shape) for symbol in self.outputs):
+            return self.output_specs
+        key = tuple(map(tuple, shapes))
+        found = self._specs_met.get(key)
+        if found is None:
+            symbols = [
+                Symbol((None, *shape), symbol.dtype, symbol.name)
+                for shape, symbol in zip(shapes, self.inputs or [], strict=True)
+            ]
+            found = infer_outputs(self._call_traced, self.pack_inputs(symbols))
+            if len(self._specs_met) >= MOST_SPECS:
+                self._specs_met.clear()
+            self._specs_met[key] = found
+        return found
 
     @property
     def output_shapes(self) -> list[Shape]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nnfast.errors import NnfastError
 from nnfast.graph.ir import Graph
 from nnfast.graph.trace import tracing
-from nnfast.layers.symbol import Symbol, flat, like
+from nnfast.layers.symbol import Symbol, flat, infer_outputs, is_open, like, try_sizes
 from nnfast.plan.plan import Plan
 from nnfast.plan.show import show
 
@@ -51,6 +52,8 @@ def summary(model: Any) -> str:
         )
         if i == 0:
             lines.append("-" * len(lines[-1]))
+    if any(is_open(symbol.shape) for symbol in model.inputs or []):
+        lines.append("flops are for sizes of 1 where sizes are not fixed, or the smallest that the layer takes")
     if not model.built:
         lines.append("not built yet: the shapes follow from the first data, or from an Input")
     trainable = sum(v.size for v in model.trainable_weights)
@@ -84,11 +87,25 @@ def _shape_and_flops(layer: Any, inputs: Any) -> tuple[str, float]:
     """Output shape, and flops of the layer on one row."""
     if inputs is None or not layer.built:
         return "?", 0.0
+    symbols = [s for s in flat(inputs) if isinstance(s, Symbol)]
+    if not any(is_open(s.shape) for s in symbols):
+        graph, outputs = _traced(layer, inputs, symbols, 1)
+        shapes = [(None, *value.shape[1:]) for value in outputs]
+    else:  # flops for sizes of 1, or the smallest that work
+        size = 1
+        try:
+            graph, _ = _traced(layer, inputs, symbols, size)
+        except (NnfastError, ValueError):
+            size = try_sizes(layer, inputs, most=1)[0][0]
+            graph, _ = _traced(layer, inputs, symbols, size)
+        shapes = [shape for shape, _ in infer_outputs(layer, inputs)]
+    return " ".join(map(str, shapes)), sum(node.op.flops(node) for node in graph.nodes)
+
+
+def _traced(layer: Any, inputs: Any, symbols: Sequence[Symbol], size: int) -> tuple[Graph, Sequence[Any]]:
+    """The layer on one row, with `size` in place of axes that are not fixed."""
     graph = Graph()
-    values = [
-        graph.input([1 if n is None else n for n in s.shape], s.dtype) for s in flat(inputs) if isinstance(s, Symbol)
-    ]
+    shapes = [[1, *(size if n is None else n for n in s.shape[1:])] for s in symbols]
+    values = [graph.input(shape, s.dtype) for shape, s in zip(shapes, symbols, strict=True)]
     with tracing(graph):
-        outputs = flat(layer(like(inputs, values)))
-    shapes = [str((None, *value.shape[1:])) for value in outputs]
-    return " ".join(shapes), sum(node.op.flops(node) for node in graph.nodes)
+        return graph, flat(layer(like(inputs, values)))

@@ -16,7 +16,8 @@ from nnfast.layers.symbol import Symbol
 def Input(
     shape: Sequence[int | None], batch_size: int | None = None, dtype: str | None = None, name: str | None = None
 ) -> Symbol:
-    """A symbol for data of this shape (without the batch). dtype: "float32" (default), "float64" or "int32"; of the other types of NumPy,
+    """A symbol for data of this shape (without the batch); None for a size that differs from batch to batch, as in Input((None, 8)) for
+    sequences: each size that is met gets a plan. dtype: "float32" (default), "float64" or "int32"; of the other types of NumPy,
     small integers count as the default (they are converted row by row), large ones as "int32".
 
     >>> Input((784,)).shape
@@ -24,14 +25,20 @@ def Input(
     """
     if isinstance(shape, int):
         shape = (shape,)
-    if isinstance(shape, str) or any(not isinstance(extent, int | np.integer) or extent < 1 for extent in shape):
+    if isinstance(shape, str) or any(not _is_size(extent) for extent in shape):
         raise NnfastError(
-            f"Input(shape={tuple(shape)}): expected positive integers; the batch is not part of the shape"
+            f"Input(shape={tuple(shape)}): expected positive integers, or None for a size that is not fixed; the batch is not part of the shape"
         )
     return Symbol(
-        (None, *(int(extent or 0) for extent in shape)),
+        (None, *(None if extent is None else int(extent) for extent in shape)),
         _input_dtype(dtype),
         name or unique_name("input"),
+    )
+
+
+def _is_size(extent: Any) -> bool:
+    return extent is None or (
+        isinstance(extent, int | np.integer) and not isinstance(extent, bool) and bool(extent >= 1)
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnfast.errors import GraphError, ShapeError
+from nnfast.errors import GraphError, NnfastError, ShapeError
 from nnfast.graph.ir import Graph, Value
 from nnfast.graph.trace import tracing
 
@@ -64,25 +64,81 @@ def is_symbolic(x: Any) -> bool:
     return any(isinstance(item, Symbol) for item in flat(x))
 
 
+# What is tried in place of an axis whose size is not fixed: small sizes for layers with a limit, large ones for wide windows. Two that
+# work show which axes of the outputs follow it.
+SIZES = (2, 4, 9, 64)
+LARGE_SIZES = (512, 4096, 32768)
+
+
+def is_open(shape: Shape) -> bool:
+    """Is the size of an axis beside the batch not fixed?"""
+    return None in shape[1:]
+
+
+def fits(shape: Sequence[int | None], wanted: Sequence[int | None]) -> bool:
+    """Whether a shape is the wanted one, in which None stands for any size but 0."""
+    return len(shape) == len(wanted) and all(
+        (m == n and m is not None) or (n is None and bool(m)) for m, n in zip(shape, wanted, strict=True)
+    )
+
+
 def infer_outputs(function: Callable[[Any], Any], inputs: Any) -> list[tuple[Shape, str]]:
-    """Shapes and dtypes of function's results on symbols: traced with two batch sizes; sizes that differ are the batch."""
-    found = [_trace(function, inputs, batch) for batch in (2, 3)]
+    """Shapes and dtypes of function's results on symbols: traced with two batch sizes, and several sizes of axes that are not fixed; None
+    where results differ."""
+    size: int | None = None
+    found = []
+    if any(is_open(x.shape) for x in flat(inputs) if isinstance(x, Symbol)):
+        tried = try_sizes(function, inputs)
+        size, found = tried[0][0], [values for _, values in tried]
+        if len(found) == 1:
+            raise ShapeError(
+                f"it works with {size} in place of None, but with no other size: fix it, as in Input(({size}, ...))"
+            )
+    found += [_trace(function, inputs, batch, size) for batch in ((3,) if found else (2, 3))]
+    if len({len(values) for values in found}) > 1:
+        raise ShapeError("the number of a layer's outputs depends on the size of an axis that is not fixed")
     specs = []
-    for a, b in zip(*found, strict=True):
-        if len(a.shape) != len(b.shape):
-            raise ShapeError("the number of axes of a layer's output depends on the batch size")
-        shape = tuple(m if m == n else None for m, n in zip(a.shape, b.shape, strict=True))
-        specs.append((shape, a.dtype))
+    for results in zip(*found, strict=True):
+        if len({len(value.shape) for value in results}) > 1:
+            raise ShapeError(
+                "the number of axes of a layer's output depends on the batch size, or on an axis that is not fixed"
+            )
+        sizes = [set(extents) for extents in zip(*(value.shape for value in results), strict=True)]
+        specs.append((tuple(one.pop() if len(one) == 1 else None for one in sizes), results[0].dtype))
     return specs
 
 
-def _trace(function: Callable[[Any], Any], inputs: Any, batch: int) -> list[Value]:
+def try_sizes(function: Callable[[Any], Any], inputs: Any, most: int = len(SIZES) + 1) -> list[tuple[int, list[Value]]]:
+    """Results with a batch of 2 and the sizes that work, up to so many; the error of the largest where none does."""
+    found: list[tuple[int, list[Value]]] = []
+    failed: Exception | None = None
+    for size in (*SIZES, *LARGE_SIZES):
+        if len(found) >= most or (
+            size > SIZES[-1] and len(found) >= 2 and (size > LARGE_SIZES[0] or not _has_ones(found))
+        ):
+            break
+        try:
+            found.append((size, _trace(function, inputs, 2, size)))
+        except (NnfastError, ValueError, IndexError, TypeError) as error:
+            failed = error
+    if not found and failed is not None:
+        raise failed
+    return found
+
+
+def _has_ones(found: Sequence[tuple[int, list[Value]]]) -> bool:
+    """Has a result an axis of size 1, as after pooling? A larger size tells whether it stays so."""
+    return any(1 in value.shape[1:] for value in found[-1][1])
+
+
+def _trace(function: Callable[[Any], Any], inputs: Any, batch: int, size: int | None = None) -> list[Value]:
     graph = Graph()
 
     def value(symbol: Any) -> Any:
         if not isinstance(symbol, Symbol):
             return symbol
-        return graph.input([batch if extent is None else extent for extent in symbol.shape], symbol.dtype, symbol.name)
+        rest = [size or batch if extent is None else extent for extent in symbol.shape[1:]]
+        return graph.input([batch if symbol.shape[0] is None else symbol.shape[0], *rest], symbol.dtype, symbol.name)
 
     with tracing(graph):
         results = function(like(inputs, [value(x) for x in flat(inputs)]))

@@ -19,6 +19,7 @@ from nnfast._core.calls import Calls, Unchanged
 from nnfast.config import get_num_threads
 from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
+from nnfast.layers.symbol import fits, is_open
 from nnfast.locks import free_in_child
 from nnfast.training.quick import QuickSteps
 from nnfast.training.state import TrainingState
@@ -26,6 +27,7 @@ from nnfast.training.step import Signature, Spec, Step, make_step, predict_step
 from nnfast.training.targets import Target, check_names, make_targets
 
 INT32 = np.iinfo(np.int32)
+MOST_PLANS = 32  # kept of predictions, and of training and test steps
 
 
 class Compiled:
@@ -42,7 +44,7 @@ class Compiled:
         check_names(settings["loss"], settings["metrics"], settings["weighted_metrics"])
         self.targets: list[Target] | None = None
         self.target_specs: tuple[Spec, ...] = ()  # those of the targets seen first
-        self.steps: dict[Any, Step] = {}
+        self.steps: OrderedDict[Any, Step] = OrderedDict()  # those used last
         self._trained: list[Any] = []
         self._unchanged: Unchanged | None = None
         self.quick = QuickSteps(self)
@@ -94,6 +96,9 @@ class Compiled:
             found = self.steps[key] = make_step(
                 model, targets, state, signature, optimizer, self.without, updates=kind != "accumulate"
             )
+            if len(self.steps) > MOST_PLANS:
+                self.steps.popitem(last=False)
+        self.steps.move_to_end(key)
         return found
 
 
@@ -102,7 +107,11 @@ def input_specs(model: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarr
     shaped, specs = [], []
     for array, (shape, dtype), name in zip(arrays, model.input_specs, model.input_names, strict=True):
         wanted = shape[1:]
-        if (
+        if None in wanted:
+            if not fits(array.shape[1:], wanted) and fits((*array.shape[1:], 1), wanted):
+                array = array.reshape(*array.shape, 1)  # (rows, time) for (rows, time, 1)
+            wanted = array.shape[1:] if fits(array.shape[1:], wanted) else wanted
+        elif (
             array.shape[1:] != wanted
             and int(np.prod(array.shape[1:])) == int(np.prod([n or 0 for n in wanted]))
             and 1 in (*wanted, *array.shape[1:])
@@ -110,7 +119,7 @@ def input_specs(model: Any, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarr
             array = array.reshape(len(array), *wanted)  # (rows,) for (rows, 1) and the like
         if array.shape[1:] != wanted:
             hint = "reshape the data, or build the model for this shape"
-            if array.shape == wanted:
+            if fits(array.shape, wanted):
                 hint = "a single sample needs a batch axis in front: x[None]"
             raise ShapeError(
                 f"model {model.name}: input {name!r} has rows of shape {list(array.shape[1:])}, the model was built for {list(wanted)}; {hint}"
@@ -158,9 +167,25 @@ def check_targets(compiled: Compiled, arrays: Sequence[np.ndarray]) -> None:
     first = len(model.input_names)
     ys = arrays[first : first + len(model.output_names)]
     targets = compiled.resolve([target_spec(y, "float32") for y in ys])
-    for target, y, shape in zip(targets, ys, model.output_shapes, strict=True):
+    outputs = model.output_specs_of([shape for shape, _ in input_specs(model, arrays[:first])[1]])
+    for target, y, (shape, _) in zip(targets, ys, outputs, strict=True):
         if target.loss is not None and hasattr(target.loss, "check_targets"):
             target.loss.check_targets(y, (len(y), *shape[1:]))
+
+
+def likely_targets(model: Any, compiled: Compiled, specs: Sequence[Spec]) -> tuple[Spec, ...]:
+    """Specs of the targets for inputs of these: as those seen first; before any data labels for a sparse loss, else like the outputs."""
+    loss, found = compiled.settings["loss"], []
+    for i, (shape, dtype) in enumerate(model.output_specs_of([shape for shape, _ in specs])):
+        own = loss.get(model.output_names[i]) if isinstance(loss, dict) else loss
+        own = own[i] if isinstance(own, list | tuple) else own
+        likely = (shape[1:-1], "int32") if "sparse" in str(getattr(own, "name", own)) else (shape[1:], dtype)
+        if compiled.target_specs:
+            met = compiled.target_specs[i]
+            sizes_differ = is_open(model.output_shapes[i]) and len(met[0]) == len(likely[0])
+            likely = (likely[0] if sizes_differ else met[0], met[1])
+        found.append(likely)
+    return tuple(found)
 
 
 def need_compiled(compiled: Compiled | None, call: str) -> Compiled:
@@ -174,8 +199,6 @@ def need_compiled(compiled: Compiled | None, call: str) -> Compiled:
 
 class PredictPlans:
     """Plans of predictions, by batch shape and number of threads; those used last are kept."""
-
-    MOST = 32
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -191,7 +214,7 @@ class PredictPlans:
             found = self.plans.get(key)
             if found is None or not found.valid:
                 found = self.plans[key] = self.make(signature)
-                if len(self.plans) > self.MOST:
+                if len(self.plans) > MOST_PLANS:
                     self.plans.popitem(last=False)
             self.plans.move_to_end(key)
             return found

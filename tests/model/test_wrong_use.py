@@ -169,7 +169,7 @@ WRONG = {
     "dtype": (lambda: layers.Dense(3, dtype="floaty"), errors.DtypeError, ["dtype='floaty'", "'float32' or 'float64'"]),
     "half precision": (lambda: layers.Dense(3, dtype="float16"), errors.DtypeError, ["dtype='float16'", "'float32' or 'float64'"]),
     "dtype of Input": (lambda: nnfast.Input((4,), dtype="string"), errors.DtypeError, ["Input(dtype='string')"]),
-    "shape of Input": (lambda: nnfast.Input((None, 4)), errors.NnfastError, ["(None, 4)", "batch is not part of the shape"]),
+    "shape of Input": (lambda: nnfast.Input((0, 4)), errors.NnfastError, ["(0, 4)", "batch is not part of the shape"]),
     "layers without a list": (
         lambda: nnfast.Sequential(layers.Dense(3), layers.Dense(2)), TypeError, ["one list", "Sequential([Dense(8), Dense(1)])"],
     ),
