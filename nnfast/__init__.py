@@ -37,6 +37,7 @@ from nnfast.receipt import verify
 from nnfast.saving import load_model
 from nnfast.sentences import SentenceEncoder
 from nnfast.sequential import Sequential
+from nnfast.training.groups import recompute
 from nnfast.variable import Variable
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "ops",
     "optimizers",
     "random",
+    "recompute",
     "regularizers",
     "set_floatx",
     "set_num_threads",

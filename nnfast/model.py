@@ -31,6 +31,7 @@ from nnfast.training.compiled import (
     need_compiled,
     signature_of,
 )
+from nnfast.training.groups import recompute_setting
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Step
 
@@ -67,11 +68,14 @@ class Model(Structure):
         weighted_metrics: Any = None,
         *,
         without: Sequence[str] = (),
+        recompute: Any = None,
     ) -> None:
         """Say how to train: an optimizer, a loss (per output: a list or dictionary), metrics.
 
         without: names of passes to leave out of the plans (nnfast.passes.PIPELINE); results stay the same. Slots of an earlier optimizer
-        are dropped, as are counters of steps.
+        are dropped, as are counters of steps. recompute: what lies inside layers is computed again in the backward pass, which takes less
+        memory and more time, with the same bits: True for groups of neighbouring layers, or layers and names of layers, in lists for those
+        that are one group (nnfast.recompute marks a layer by itself).
         """
         settings = {
             "optimizer": optimizer,
@@ -80,6 +84,8 @@ class Model(Structure):
             "metrics": metrics,
             "weighted_metrics": weighted_metrics,
         }
+        if recompute:
+            settings["recompute"] = recompute_setting(recompute)
         self._compiled = Compiled(self, settings, without)
         self.state = TrainingState(self._compiled.optimizer.gradient_accumulation_steps or 1)
 
@@ -354,7 +360,7 @@ class Model(Structure):
 
     def get_config(self) -> dict[str, Any]:
         """Name and structure; a subclass whose constructor takes arguments adds them."""
-        own = {"name": self.name} if self.trainable else {"name": self.name, "trainable": False}
+        own = self.own_config()
         if self.inputs is None or not hasattr(self, "_calls"):
             return own
         from nnfast.saving import graph_config
@@ -379,8 +385,8 @@ class Model(Structure):
                 f"{cls.__name__} needs {', '.join(missing)}: add them to what {cls.__name__}.get_config() returns, and save again"
             )
         model = cls(**given)
-        model.name, model.trainable = config.get("name", model.name), config.get("trainable", True)
-        return model
+        model.name = config.get("name", model.name)
+        return model.take_config(config)
 
 
 serialization.register("layer")(Model)

@@ -229,9 +229,9 @@ def model_from_graph(cls: Any, config: dict[str, Any]) -> Any:
         given = [symbols[i] for i in call["inputs"]]
         symbols += flat(layers[call["layer"]](given if call["several"] else given[0]))
     outputs = [symbols[i] for i in config["outputs"]]
-    return cls(
+    model = cls(
         inputs if config["takes_list"] else inputs[0],
         outputs if config["gives_list"] else outputs[0],
         name=config.get("name"),
-        trainable=config.get("trainable", True),
     )
+    return model.take_config(config)

@@ -94,13 +94,13 @@ class Sequential(Model):
         known = self._first if self._first is not None else self.inputs[0] if self.inputs else None
         first = None if known is None else {"shape": list(known.shape[1:]), "dtype": known.dtype, "name": known.name}
         layers = [serialization.serialize(layer) for layer in self._stack]
-        return {"name": self.name, "trainable": self.trainable, "input": first, "layers": layers}
+        return {"name": self.name, "trainable": self.trainable, **self.own_config(), "input": first, "layers": layers}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
         layers = [serialization.deserialize("layer", item) for item in config["layers"]]
         first = [Input(**config["input"])] if config.get("input") else []
-        return cls([*first, *layers], trainable=config.get("trainable", True), name=config.get("name"))
+        return cls([*first, *layers], name=config.get("name")).take_config(config)
 
 
 serialization.register("layer")(Sequential)

@@ -5,7 +5,7 @@ In: symbols (functional), or data for a model that is built when it first sees s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,16 @@ class Structure(Layer):
         self.built = True
         shapes: list[Shape] = [symbol.shape for symbol in self.inputs]
         self.input_shape = shapes if self.takes_list else shapes[0]
+
+    def own_config(self) -> dict[str, Any]:
+        """What a configuration holds besides the structure."""
+        own = {"name": self.name} if self.trainable else {"name": self.name, "trainable": False}
+        return {**own, "recompute": True} if self.recompute else own
+
+    def take_config(self, config: Mapping[str, Any]) -> Any:
+        """The model, with the trainable and recompute of a configuration."""
+        self.trainable, self.recompute = config.get("trainable", True), config.get("recompute", False)
+        return self
 
     def call(self, inputs: Any) -> Any:
         """Run the layers on values or arrays."""

@@ -9,7 +9,7 @@ import nnfast
 from nnfast import passes, reference
 from nnfast.errors import UnknownNameError
 from nnfast.graph.check import check
-from nnfast.graph.ir import Graph
+from nnfast.graph.ir import BACKWARD, Graph
 from nnfast.graph.show import show
 from nnfast.graph.trace import tracing
 from nnfast.ops.elementwise import call
@@ -95,10 +95,25 @@ def gradient_of_table(dy):
     return o.call("embedding_gradient", dy, np.array([5, 3], np.int32), rows=400, sparse=False)
 
 
+def marked_and_read_later(x):
+    graph = x.graph
+    graph.segment = 1
+    inner = o.softmax(x)
+    leaves = o.sum(inner)
+    graph.segment = BACKWARD
+    later = o.exp(inner)
+    graph.segment = 0
+    return leaves, later
+
+
 EFFECTS = {  # name -> (function, shapes, what the plan has with the pass, and without)
     "stable_losses": (
         lambda z, t: o.categorical_crossentropy(t, o.softmax(z)), [(2, 3), (2, 3)],
         lambda n: n == ["categorical_cross_entropy"], lambda n: "softmax" in n,
+    ),
+    "recompute_marked": (
+        marked_and_read_later, [(2, 3)],
+        lambda n: n.count("softmax") == 2, lambda n: n.count("softmax") == 1,
     ),
     "fold_constants": (
         lambda x: x * (o.full((1,), 2.0) * 3.0), [(4,)],

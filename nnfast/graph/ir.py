@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FLOATS = ("float32", "float64")
 DTYPES = (*FLOATS, "int32", "int64")
+BACKWARD = -1  # the segment of the backward pass
 MOST_ELEMENTS = 1 << 56  # of a tensor: sizes in bytes, and sums of them, stay below 2^63
 
 
@@ -103,10 +104,12 @@ class Value:
 class Node:
     """One op applied to values."""
 
-    __slots__ = ("op", "inputs", "attributes", "outputs")
+    # segment: the part of a training step that the node belongs to; see Graph.segment.
+    __slots__ = ("op", "inputs", "attributes", "outputs", "segment")
 
-    def __init__(self, op: OpDef, inputs: Sequence[Value], attributes: dict[str, Any]) -> None:
+    def __init__(self, op: OpDef, inputs: Sequence[Value], attributes: dict[str, Any], segment: int = 0) -> None:
         self.op = op
+        self.segment = segment
         self.inputs = list(inputs)
         self.attributes = attributes
         self.outputs: list[Value] = []
@@ -130,6 +133,10 @@ class Graph:
         self._given: list[Any] = []
         self.outputs: list[Value] = []
         self.updates: list[tuple[Value, Value]] = []
+        # What new nodes belong to: 0, a number above 0 for a part of the forward pass that is to be computed a second time where the
+        # backward pass reads it (nnfast.passes.recompute), BACKWARD, or a number below that for such a second computation.
+        self.segment = 0
+        self.segments = 0  # numbers given so far
 
     def input(self, shape: Sequence[int], dtype: str = "float32", name: str = "") -> Value:
         """Declare a tensor that is given at each run."""
@@ -164,7 +171,7 @@ class Graph:
     def add(self, op: OpDef, inputs: Sequence[Value], attributes: dict[str, Any]) -> list[Value]:
         """Append a node; shapes and dtypes of its outputs come from the op's rule."""
         op.check_operands(len(inputs))
-        node = Node(op, inputs, attributes)
+        node = Node(op, inputs, attributes, self.segment)
         for index, (shape, dtype) in enumerate(op.infer(node)):
             layout = node.inputs[op.updates[index]].layout if index < len(op.updates) else op.layout
             node.outputs.append(Value(self, tuple(shape), dtype, "node", node=node, index=index, layout=layout))
@@ -173,7 +180,7 @@ class Graph:
 
     def copy(self, node: Node, inputs: Sequence[Value]) -> list[Value]:
         """Append a node of another graph, with the layouts of its outputs; the op's rule is asked only where the inputs' shapes differ."""
-        new = Node(node.op, inputs, node.attributes)
+        new = Node(node.op, inputs, node.attributes, node.segment)
         if any(a.shape != b.shape or a.dtype != b.dtype for a, b in zip(inputs, node.inputs, strict=True)):
             specs = node.op.infer(new)
         else:

@@ -32,6 +32,7 @@ class Trace:
         self.training = training
         self._counters = counters
         self.losses: list[Value] = []
+        self.groups: dict[Any, int] = {}  # segments of layers that are recomputed together
         self.cache: Any = None  # keys and values of earlier tokens, where tokens are decoded one after the other
 
     @property
@@ -49,6 +50,22 @@ class Trace:
         updates = self.graph.updates
         place = next((i for i, (old, _) in enumerate(updates) if old is value), len(updates))
         updates[place:] = [(value, make(updates[place][1] if place < len(updates) else value)), *updates[place + 1 :]]
+
+    @contextmanager
+    def inside(self, layer: Any, training: bool) -> Iterator[None]:
+        """A layer computes in this block: `training` holds for the layers inside, too. What a layer that is marked so computes is a segment
+        to be recomputed, unless a layer around it is."""
+        graph, before = self.graph, (self.training, self.graph.segment)
+        self.training = training
+        number = self.groups.get(layer, 0)
+        if training and not graph.segment and (number or layer.recompute):
+            if not number:
+                graph.segments += 1
+            graph.segment = number or graph.segments
+        try:
+            yield
+        finally:
+            self.training, graph.segment = before
 
 
 class _Stack(threading.local):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from nnfast._core.calls import note_change
 from nnfast.errors import DtypeError, NnfastError, unknown_name
 from nnfast.graph import trace
 from nnfast.graph.ir import FLOATS, Value
-from nnfast.layers.symbol import LayerCall, Symbol, flat, infer_outputs, is_symbolic, like
+from nnfast.layers.symbol import LayerCall, Symbol, flat, infer_outputs, is_numbers, is_symbolic, like
 from nnfast.random import next_stream
 from nnfast.variable import Variable
 
@@ -40,7 +41,7 @@ class Layer:
     """A function with weights. Subclass it with `build(input_shape)`, which makes weights, and `call(inputs)`, which uses nnfast.ops.
 
     name: shown in summaries and files; made from the class by default. dtype: of weights and computation ("float32", "float64");
-    by default that of the input. trainable: False keeps the weights as they are in `fit`.
+    by default that of the input. trainable: False keeps the weights as they are in `fit`. recompute: True as for nnfast.recompute.
 
     >>> import numpy as np, nnfast
     >>> class Scale(nnfast.layers.Layer):
@@ -61,6 +62,7 @@ class Layer:
         dtype: str | None = None,
         trainable: bool = True,
         activity_regularizer: Any = None,
+        recompute: bool = False,
         **unknown: Any,
     ) -> None:
         self._children: dict[str, Any]
@@ -70,6 +72,7 @@ class Layer:
         self.name = name or unique_name(serialization.snake_case(type(self).__name__))
         self._dtype = None if dtype is None else _float_name(type(self).__name__, dtype)
         self.trainable = trainable
+        self.recompute = recompute
         self.streams: list[int] = []  # what seed_stream gave
         self._recorded = serialization.recorded_streams()
         self.built = False
@@ -112,6 +115,8 @@ class Layer:
             config_["dtype"] = self._dtype
         if not self.trainable:
             config_["trainable"] = False
+        if self.recompute:
+            config_["recompute"] = True
         if self.activity_regularizer is not None:
             config_["activity_regularizer"] = serialization.serialize(self.activity_regularizer)
         return config_
@@ -259,7 +264,7 @@ class Layer:
         if any(isinstance(x, Value) for x in flat(inputs)):
             self._ensure_built(inputs)
             return self._call_traced(inputs, training, mask)
-        if not isinstance(inputs, dict | list | tuple) or _is_numbers(inputs):
+        if not isinstance(inputs, dict | list | tuple) or is_numbers(inputs):
             inputs = np.asarray(inputs)
         arrays = [np.asarray(x) for x in flat(inputs)]
         self._ensure_built(like(inputs, arrays))
@@ -276,20 +281,14 @@ class Layer:
 
     def _call_traced(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         running = trace.current()
-        before = running is not None and running.training
-        training = before if training is None else training
+        training = (running is not None and running.training) if training is None else training
         cast = [self._cast(x) for x in flat(inputs)]
         if mask is None:
             masks = [getattr(x, "mask", None) for x in flat(inputs)]
             mask = like(inputs, masks) if any(m is not None for m in masks) else None
-        if running is not None:
-            running.training = training  # for the layers inside, too
-        try:
-            given = like(inputs, cast)
+        given = like(inputs, cast)
+        with nullcontext() if running is None else running.inside(self, training):
             outputs = self.call(given, **self._options(training, mask))
-        finally:
-            if running is not None:
-                running.training = before
         if mask is not None or type(self).compute_mask is not Layer.compute_mask:
             _set_masks(outputs, self.compute_mask(given, mask))
         if self.activity_regularizer is not None and running is not None:
@@ -391,10 +390,6 @@ def _unknown_argument(layer: type, name: str) -> NnfastError:
 
 def _not_initialized(layer: Layer) -> NnfastError:
     return NnfastError(f"{type(layer).__name__}: call super().__init__() at the beginning of its __init__")
-
-
-def _is_numbers(x: Any) -> bool:
-    return all(isinstance(item, int | float) or (isinstance(item, list | tuple) and _is_numbers(item)) for item in x)
 
 
 ops.install_operators(Variable)

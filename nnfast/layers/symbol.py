@@ -167,3 +167,8 @@ def like(x: Any, items: Sequence[Any]) -> Any:
     if isinstance(x, dict):
         return dict(zip(x, items, strict=True))
     return list(items) if isinstance(x, list | tuple) else items[0]
+
+
+def is_numbers(x: Any) -> bool:
+    """Is x a list of numbers, or of lists of them?"""
+    return all(isinstance(item, int | float) or (isinstance(item, list | tuple) and is_numbers(item)) for item in x)

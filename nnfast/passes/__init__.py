@@ -17,6 +17,7 @@ from nnfast.graph.ir import Graph
 from nnfast.graph.show import show
 from nnfast.passes.fuse import fuse_elementwise, fuse_epilogues
 from nnfast.passes.layout import assign_layouts
+from nnfast.passes.recompute import recompute_marked
 from nnfast.passes.simplify import (
     decompose,
     decompose_late,
@@ -46,6 +47,7 @@ class Pass:
 PIPELINE = (
     Pass(stable_losses, True, "cross-entropy of softmax or sigmoid becomes the stable, fused form on logits"),
     Pass(decompose, True, "ops without a kernel become the ops that they are made of", needed=True),
+    Pass(recompute_marked, False, "values inside marked layers are computed again for the backward pass, not kept"),
     Pass(decompose_late, False, "so do those that were differentiated as a whole", needed=True),
     Pass(fold_constants, False, "what is known is computed now; arithmetic with one number becomes scale or shift"),
     Pass(drop_broadcasts, False, "elementwise ops read small tensors in place of repeated copies"),

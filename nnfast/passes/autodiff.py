@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnfast.errors import GraphError, ShapeError
-from nnfast.graph.ir import FLOATS, Graph, Node, Value
+from nnfast.graph.ir import BACKWARD, FLOATS, Graph, Node, Value
 from nnfast.ops import functions, shaping
 from nnfast.ops.elementwise import call
 
@@ -21,6 +21,7 @@ def gradients(loss: Value, wrt: Sequence[Value]) -> list[Value]:
         raise ShapeError(f"the loss has shape {list(loss.shape)}: expected a scalar; take nnfast.ops.mean or sum of it")
     graph = loss.graph
     forward = list(graph.nodes)
+    graph.segment = BACKWARD
     active = _depends_on(forward, set(wrt))
     found: dict[Value, Value] = {loss: shaping.broadcast_to(graph.constant(1.0, loss.dtype), loss.shape)}
     for node in reversed(forward):
@@ -31,7 +32,9 @@ def gradients(loss: Value, wrt: Sequence[Value]) -> list[Value]:
                 continue
             gradient = _fit(gradient, value)
             found[value] = call("add", found[value], gradient) if value in found else gradient
-    return [found[v] if v in found else _zeros(graph, v) for v in wrt]
+    results = [found[v] if v in found else _zeros(graph, v) for v in wrt]
+    graph.segment = 0
+    return results
 
 
 def _depends_on(nodes: Sequence[Node], start: set[Value]) -> set[Value]:

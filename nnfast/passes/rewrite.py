@@ -31,10 +31,12 @@ def rewrite(graph: Graph, visit: Visit) -> Graph:
         copy(variable)
     for node in graph.nodes:
         inputs = [copy(value) for value in node.inputs]
+        new.segment = node.segment
         outputs = visit(new, node, inputs)
         if outputs is None:
             outputs = copy_node(new, node, inputs)
         copies.update(zip(node.outputs, outputs, strict=True))
+    new.segment = 0
     new.outputs = [copy(value) for value in graph.outputs]
     new.updates = [(copy(variable), copy(value)) for variable, value in graph.updates]
     return new

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnfast.graph import trace
-from nnfast.graph.ir import FLOATS, Graph, Node, Value
+from nnfast.graph.ir import BACKWARD, FLOATS, Graph, Node, Value
 from nnfast.ops.elementwise import call
 from nnfast.ops.registry import OPS
 from nnfast.passes.rewrite import copy_node, rewrite
@@ -105,7 +105,14 @@ def share_common(graph: Graph) -> Graph:
     def visit(new: Graph, node: Node, inputs: list[Value]) -> Sequence[Value] | None:
         if node.op.kind == "update":
             return None
-        key = (node.op.name, tuple(inputs), _key(node.attributes), tuple(output.layout for output in node.outputs))
+        again = min(node.segment, BACKWARD)  # what is computed a second time is not shared with the first
+        key = (
+            node.op.name,
+            tuple(inputs),
+            _key(node.attributes),
+            tuple(output.layout for output in node.outputs),
+            again,
+        )
         if key not in seen:
             seen[key] = copy_node(new, node, inputs)
         return seen[key]

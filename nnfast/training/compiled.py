@@ -21,6 +21,7 @@ from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
 from nnfast.layers.symbol import fits, is_open
 from nnfast.locks import free_in_child
+from nnfast.training.groups import inner_layers, recompute_groups
 from nnfast.training.quick import QuickSteps
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Spec, Step, make_step, predict_step
@@ -46,6 +47,7 @@ class Compiled:
         self.target_specs: tuple[Spec, ...] = ()  # those of the targets seen first
         self.steps: OrderedDict[Any, Step] = OrderedDict()  # those used last
         self._trained: list[Any] = []
+        self._marked: tuple[int, ...] = ()
         self._unchanged: Unchanged | None = None
         self.quick = QuickSteps(self)
 
@@ -58,6 +60,7 @@ class Compiled:
         if not self.unchanged():
             self._unchanged = Unchanged(self.model.containers())
             self._trained = self.model.trainable_weights
+            self._marked = tuple(id(layer) for layer in inner_layers(self.model) if layer.recompute)
         return self._trained
 
     def knows(self, step: Step) -> bool:
@@ -86,15 +89,16 @@ class Compiled:
         """The plan for a batch of these shapes; made at its first use."""
         model, state = self.model, self.model.state
         weights = self.trained()
-        key = (kind, signature, get_num_threads(), tuple(map(id, weights)))
+        key = (kind, signature, get_num_threads(), tuple(map(id, weights)), self._marked)
         found = self.steps.get(key)
         if found is None or not found.plan.valid:
             targets = self.resolve(signature.targets)
             optimizer = None if kind == "test" else self.optimizer
             if optimizer is not None:
                 state.prepare(weights, optimizer)
+            groups = recompute_groups(model, self.settings.get("recompute"))
             found = self.steps[key] = make_step(
-                model, targets, state, signature, optimizer, self.without, updates=kind != "accumulate"
+                model, targets, state, signature, optimizer, self.without, kind != "accumulate", groups
             )
             if len(self.steps) > MOST_PLANS:
                 self.steps.popitem(last=False)

@@ -6,7 +6,7 @@ In: a model, its targets, the shapes of a batch. Out: a Step: the plan, and wher
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -96,11 +96,14 @@ def make_step(
     optimizer: Any | None,
     without: Sequence[str] = (),
     updates: bool = True,
+    groups: Mapping[Any, int] | None = None,
 ) -> Step:
-    """The plan of a training step, or of a test step where optimizer is None; without updates, gradients are only added up."""
+    """The plan of a training step, or of a test step where optimizer is None; without updates, gradients are only added up. groups: layers
+    that are recomputed, with the number of the segment that they belong to."""
     graph = Graph()
     training = optimizer is not None
     with tracing(graph, training, state.counters) as trace:
+        trace.groups, graph.segments = dict(groups or {}), len(set((groups or {}).values()))
         xs = _inputs(graph, signature.inputs, signature.rows, model.input_names)
         count = len(targets)
         ys = _inputs(graph, signature.targets, signature.rows, [f"y_{i}" for i in range(count)])
