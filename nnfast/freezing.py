@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import passes
-from nnfast.data import as_row_list, check_batch_size
+from nnfast.data import as_input_list, check_batch_size
 from nnfast.errors import NnfastError
 from nnfast.graph.ir import Graph, Node, Value
 from nnfast.passes.fold import fold_norms
@@ -78,7 +78,7 @@ class FrozenModel:
 
     def __getattr__(self, name: str) -> Any:
         """Names and shapes of inputs and outputs are the model's."""
-        if name in ("name", "inputs", "connect_to", "input_names", "input_specs", "output_specs_of", "row_specs", "output_names", "empty_outputs", "pack_outputs"):  # fmt: skip
+        if name in ("name", "inputs", "connect_to", "input_names", "input_specs", "output_shapes", "output_specs_of", "row_specs", "output_names", "empty_outputs", "pack_outputs"):  # fmt: skip
             return getattr(self._model, name)
         raise AttributeError(f"a frozen model has no {name!r}; it is for inference: predict, predict_on_batch and plan")
 
@@ -96,7 +96,7 @@ class FrozenModel:
     def predict_on_batch(self, x: Any) -> Any:
         """Outputs for one batch."""
         found = self._predict.quick(x)
-        return self.pack_outputs(found or self.predict_arrays(as_row_list(x, self.input_names, "x")))
+        return self.pack_outputs(found or self.predict_arrays(as_input_list(x, self.input_names)))
 
     __call__ = predict_on_batch
 

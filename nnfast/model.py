@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import serialization
-from nnfast.data import ArraySource, BatchSource, as_row_list, check_batch_size
+from nnfast.data import ArraySource, BatchSource, as_input_list, check_batch_size
 from nnfast.errors import DataError, NnfastError
 from nnfast.locks import free_in_child
 from nnfast.structure import Structure
@@ -204,7 +204,7 @@ class Model(Structure):
         if found is not None:
             return self.pack_outputs(found)
         self.connect_to(x)
-        return self.pack_outputs(self.predict_arrays(as_row_list(x, self.input_names, "x")))
+        return self.pack_outputs(self.predict_arrays(as_input_list(x, self.input_names)))
 
     def _quick(self, kind: str, x: Any, y: Any) -> dict[str, Any] | None:
         """Logs of a step on a batch like an earlier one; None where it takes the long way."""
@@ -242,7 +242,7 @@ class Model(Structure):
         """Build a model whose inputs are not known before it sees data: an array, or a list or dictionary of arrays."""
         if self.inputs is None:
             names = self.input_names_for(x)
-            self._connect(as_row_list(x, names, "x"), names, isinstance(x, dict) and self._is_several(x))
+            self._connect(as_input_list(x, names), names, isinstance(x, dict) and self._is_several(x))
 
     def prepare_training(self, source: ArraySource | BatchSource) -> None:
         """Build what is not built yet, and let the losses look at the targets."""
@@ -277,7 +277,7 @@ class Model(Structure):
 
     def empty_outputs(self, arrays: Sequence[np.ndarray], rows: int) -> list[np.ndarray]:
         """Arrays for the outputs of so many rows."""
-        shapes = [shape for shape, _ in input_specs(self, arrays)[1]]
+        shapes = [shape for shape, _ in input_specs(self, arrays[: len(self.input_names)])[1]]
         return [np.empty((rows, *[n or 0 for n in shape[1:]]), dtype) for shape, dtype in self.output_specs_of(shapes)]
 
     def pack_outputs(self, outputs: list[np.ndarray]) -> Any:

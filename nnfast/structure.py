@@ -173,13 +173,14 @@ class Structure(Layer):
 
     def _connect(self, arrays: Sequence[np.ndarray], names: Sequence[str], as_dict: bool) -> None:
         """Build a model whose inputs are not known before it sees data."""
+        inputs, masks = arrays[: len(names)], arrays[len(names) :]
         dtypes = [
-            self._dtype or config.floatx() if a.dtype.kind == "f" or a.dtype.itemsize < 4 else "int32" for a in arrays
+            self._dtype or config.floatx() if a.dtype.kind == "f" or a.dtype.itemsize < 4 else "int32" for a in inputs
         ]
-        symbols = [
-            Symbol((None, *(a.shape[1:] or (1,))), dtype, name)
-            for a, dtype, name in zip(arrays, dtypes, names, strict=True)
-        ]
+        shapes: list[list[int | None]] = [[None, *(a.shape[1:] or (1,))] for a in inputs]
+        for mask in masks:  # sequences of other lengths will come
+            shapes[mask.place][1] = None  # type: ignore[attr-defined]
+        symbols = [Symbol(tuple(shape), dtype, name) for shape, dtype, name in zip(shapes, dtypes, names, strict=True)]
         self._build_from(symbols, as_dict)
 
     def build_for(self, inputs: Sequence[dict[str, Any]], as_dict: bool) -> None:

@@ -1,25 +1,32 @@
 """Data on the way to a plan: whole arrays or batches, checked, in the model's order.
 
 In: what a user passes to fit, evaluate and predict. Out: an ArraySource (arrays) or a BatchSource (batches, made ready
-ahead). ImageFolder, WavFolder and BlockShuffled give batches from files.
+ahead). ImageFolder, WavFolder and BlockShuffled give batches from files, BucketedBatches from sequences of different lengths.
 """
 
 from nnfast.data.arrays import as_rows, check_finite, check_labels, find_not_finite, is_array_like
 from nnfast.data.batches import BatchSource, is_batch_source, make_source
 from nnfast.data.blocks import BlockShuffled
+from nnfast.data.buckets import BucketedBatches
 from nnfast.data.folders import ImageFolder, WavFolder, read_wav
 from nnfast.data.order import permutation
 from nnfast.data.prefetch import Prefetch
-from nnfast.data.source import ArraySource, check_batch_size, class_weights, split_validation
+from nnfast.data.ragged import Mask, Padded, Ragged, is_ragged, pad_sequences, ragged
+from nnfast.data.source import ArraySource, as_input_list, check_batch_size, class_weights, split_rows, split_validation
 from nnfast.data.structure import as_row_list, as_weight_list
 
 __all__ = [
     "ArraySource",
     "BatchSource",
     "BlockShuffled",
+    "BucketedBatches",
     "ImageFolder",
+    "Mask",
+    "Padded",
     "Prefetch",
+    "Ragged",
     "WavFolder",
+    "as_input_list",
     "as_row_list",
     "as_rows",
     "as_weight_list",
@@ -30,8 +37,12 @@ __all__ = [
     "find_not_finite",
     "is_array_like",
     "is_batch_source",
+    "is_ragged",
     "make_source",
+    "pad_sequences",
     "permutation",
+    "ragged",
     "read_wav",
+    "split_rows",
     "split_validation",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nnfast.data.arrays import is_array_like
 from nnfast.data.prefetch import Prefetch
+from nnfast.data.ragged import Padded
 from nnfast.data.source import ArraySource
 from nnfast.errors import DataError, DtypeError
 
@@ -157,7 +158,7 @@ def is_batch_source(x: Any) -> bool:
 def _is_data(x: Any) -> bool:
     """One array, or a dictionary or list of arrays."""
     parts = x.values() if isinstance(x, dict) else x if isinstance(x, list | tuple) else [x]
-    return len(parts) > 0 and all(is_array_like(part) for part in parts)
+    return len(parts) > 0 and all(is_array_like(part) or isinstance(part, Padded) for part in parts)
 
 
 def make_source(

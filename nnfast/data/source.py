@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from nnfast.data.arrays import check_finite
 from nnfast.data.order import permutation
+from nnfast.data.ragged import Mask, Padded
 from nnfast.data.structure import as_row_list, as_weight_list
 from nnfast.errors import DataError
 
 
 class ArraySource:
-    """Arrays of equal length: inputs, then targets, then weights, each in the model's order.
+    """Arrays of equal length: inputs, then targets, then weights, each in the model's order, and the masks of inputs that are Padded.
 
     Args:
         x: inputs; see `as_row_list`.
@@ -32,7 +33,7 @@ class ArraySource:
     Attributes:
         arrays: list of arrays of shape (rows, ...), no copies of the user's where their rows are contiguous.
         rows: their common length.
-        inputs, targets, weights: how many of the arrays are of each kind.
+        inputs, targets, weights, masks: how many of the arrays are of each kind.
 
     Raises:
         DataError: no rows, different lengths, or (on request) NaN.
@@ -54,21 +55,28 @@ class ArraySource:
         target_names: Sequence[str] = ("y",),
         check_nan: bool = False,
     ) -> None:
-        inputs = as_row_list(x, input_names, "x")
+        found = as_input_list(x, input_names)
+        inputs, masks = found[: len(input_names)], found[len(input_names) :]
         rows = len(inputs[0]) if inputs else 0
         targets: list[NDArray[Any]] = []
         weights: list[NDArray[Any]] = []
         if y is not None and target_names:
-            targets = as_row_list(y, target_names, "y")
+            targets = as_row_list(without_lengths(y, target_names)[0], target_names, "y")
             weights = as_weight_list(sample_weight, target_names, rows)
-        self._set(inputs, targets, weights)
+        self._set(inputs, targets, weights, masks)
         if check_nan:
             for label, array in zip(self._labels(), self.arrays, strict=True):
                 check_finite(array, label)
 
-    def _set(self, inputs: list[NDArray[Any]], targets: list[NDArray[Any]], weights: list[NDArray[Any]]) -> None:
-        self.arrays = [*inputs, *targets, *weights]
-        self.inputs, self.targets, self.weights = len(inputs), len(targets), len(weights)
+    def _set(
+        self,
+        inputs: list[NDArray[Any]],
+        targets: list[NDArray[Any]],
+        weights: list[NDArray[Any]],
+        masks: list[NDArray[Any]],
+    ) -> None:
+        self.arrays = [*inputs, *targets, *weights, *masks]
+        self.inputs, self.targets, self.weights, self.masks = len(inputs), len(targets), len(weights), len(masks)
         lengths = [len(array) for array in self.arrays]
         if len(set(lengths)) > 1:
             pairs = ", ".join(f"{label}: {length}" for label, length in zip(self._labels(), lengths, strict=True))
@@ -78,7 +86,7 @@ class ArraySource:
             raise DataError("the data are empty: x has 0 rows; at least one is needed")
 
     def _labels(self) -> list[str]:
-        kinds = (("x", self.inputs), ("y", self.targets), ("sample_weight", self.weights))
+        kinds = (("x", self.inputs), ("y", self.targets), ("sample_weight", self.weights), ("mask", self.masks))
         return [kind if count == 1 else f"{kind}[{i}]" for kind, count in kinds for i in range(count)]
 
     def steps(self, batch_size: int) -> int:
@@ -103,13 +111,37 @@ class ArraySource:
 
     def with_weights(self, weights: Sequence[NDArray[Any]]) -> ArraySource:
         """The same rows with other weights, one array per target."""
-        return self._with([*self.arrays[: self.inputs + self.targets], *weights])
+        return self._with([*self.arrays[: self.inputs + self.targets], *weights, *self._masks()])
+
+    def _masks(self) -> list[NDArray[Any]]:
+        return self.arrays[len(self.arrays) - self.masks :]
 
     def _with(self, arrays: list[NDArray[Any]]) -> ArraySource:
         source = ArraySource.__new__(ArraySource)
         end = self.inputs + self.targets
-        source._set(arrays[: self.inputs], arrays[self.inputs : end], arrays[end:])
+        last = len(arrays) - self.masks
+        source._set(arrays[: self.inputs], arrays[self.inputs : end], arrays[end:last], arrays[last:])
         return source
+
+
+def as_input_list(x: Any, names: Sequence[str]) -> list[NDArray[Any]]:
+    """One array per input, as from as_row_list, and then the masks of those that are Padded."""
+    x, lengths = without_lengths(x, names)
+    inputs = as_row_list(x, names, "x")
+    return [*inputs, *(Mask.of(lengths[i], inputs[i].shape[1], i) for i in lengths)]
+
+
+def without_lengths(data: Any, names: Sequence[str]) -> tuple[Any, dict[int, NDArray[Any]]]:
+    """Data with arrays in place of Padded, and the lengths by the place of the input among the names."""
+    if isinstance(data, Padded):
+        return data.array, {0: data.lengths}
+    if isinstance(data, Mapping):
+        found = {names.index(k): v.lengths for k, v in data.items() if isinstance(v, Padded) and k in names}
+        return {k: v.array if isinstance(v, Padded) else v for k, v in data.items()}, found
+    if isinstance(data, list | tuple) and any(isinstance(item, Padded) for item in data):
+        found = {i: item.lengths for i, item in enumerate(data) if isinstance(item, Padded)}
+        return [item.array if isinstance(item, Padded) else item for item in data], found
+    return data, {}
 
 
 def check_batch_size(batch_size: Any) -> int:
@@ -143,12 +175,22 @@ def split_validation(source: ArraySource, validation_split: float) -> tuple[Arra
     >>> [part.rows for part in split_validation(ArraySource(np.zeros((10, 1)), np.zeros(10)), 0.2)]
     [8, 2]
     """
+    boundary, rows = split_rows(source.rows, validation_split)
+    return source.part(0, boundary), source.part(boundary, rows)
+
+
+def split_rows(rows: int, validation_split: float) -> tuple[int, int]:
+    """The first row that is held out, and the end.
+
+    >>> split_rows(10, 0.25)
+    (7, 10)
+    """
     if not 0 < validation_split < 1:
         raise DataError(f"validation_split={validation_split!r}: expected a number between 0 and 1, such as 0.2")
-    boundary = math.floor(source.rows * (1 - validation_split))
+    boundary = math.floor(rows * (1 - validation_split))
     if boundary == 0:
-        raise DataError(f"validation_split={validation_split!r} leaves none of the {source.rows} rows for training")
-    return source.part(0, boundary), source.part(boundary, source.rows)
+        raise DataError(f"validation_split={validation_split!r} leaves none of the {rows} rows for training")
+    return boundary, rows
 
 
 def class_weights(targets: NDArray[Any], weights: Mapping[int, float]) -> NDArray[np.float64]:

@@ -49,6 +49,8 @@ def sizes_of(layer: Layer, shape: Shape, axis: int | list[int]) -> tuple[int, ..
 class Normalizing(Layer):
     """A layer with a factor gamma and a term beta, either of which may be left out."""
 
+    supports_masking = True
+
     def __init__(
         self,
         axis: Any,
@@ -139,6 +141,8 @@ class RMSNormalization(Layer):
     [[1.0, -1.0]]
     """
 
+    supports_masking = True
+
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = check_axes("RMSNormalization", axis)
@@ -162,6 +166,8 @@ class UnitNormalization(Layer):
     >>> UnitNormalization()(np.array([[3.0, 4.0]], "float32")).round(4).tolist() == np.float32([[0.6, 0.8]]).round(4).tolist()
     True
     """
+
+    supports_masking = True
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

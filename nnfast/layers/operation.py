@@ -6,13 +6,17 @@ In: an op or a function of nnfast.ops, and operands of which some are symbols. O
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
+
+import numpy as np
 
 from nnfast import ops, serialization
 from nnfast.errors import NnfastError
 from nnfast.graph import trace
 from nnfast.layers.base import Layer, unique_name
 from nnfast.layers.symbol import Symbol, flat
+from nnfast.ops.registry import OPS
 from nnfast.variable import Variable
 
 
@@ -32,6 +36,14 @@ class OpLayer(Layer):
         if self.op.startswith("ops."):
             return getattr(ops, self.op.removeprefix("ops."))(*operands, **attributes)
         return ops.call(self.op, *operands, **attributes)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """Arithmetic hands masks on: a position counts where it does in every operand that has a mask."""
+        known = [mask for mask in flat(previous_mask) if mask is not None]
+        if not known or self.op not in OPS or OPS[self.op].kind != "elementwise":
+            return None
+        shape = np.broadcast_shapes(*(tuple(x.shape) for x in flat(inputs)))
+        return reduce(ops.multiply, known) if all(mask.shape == shape[: mask.ndim] for mask in known) else None
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "op": self.op, "operands": self.operands, "attributes": self.attributes}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from nnfast import ops, serialization
 from nnfast.errors import ShapeError
 from nnfast.layers.base import Layer
@@ -74,10 +76,22 @@ class GlobalPooling(Spatial):
         super().__init__(data_format, **kwargs)
         self.keepdims = bool(keepdims)
 
-    def call(self, inputs: Tensor) -> Tensor:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         self.check_rank(inputs)
         first = 1 if self.data_format == "channels_last" else 2
-        return type(self).function(inputs, tuple(range(first, first + self.rank)), self.keepdims)
+        axes = tuple(range(first, first + self.rank))
+        if mask is None or self.rank > 1:
+            return type(self).function(inputs, axes, self.keepdims)
+        counts = ops.expand_dims(ops.cast(mask, str(inputs.dtype)), -1 if first == 1 else 1)
+        return self.over(inputs, counts, axes)
+
+    def over(self, inputs: Tensor, counts: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """The same over the steps whose `counts` is 1."""
+        if type(self).function is ops.mean:
+            total = ops.maximum(ops.sum(counts, axes, self.keepdims), 1.0)
+            return ops.divide(ops.sum(ops.multiply(inputs, counts), axes, self.keepdims), total)
+        least = float(np.finfo(str(inputs.dtype)).min)
+        return ops.max(ops.where(counts, inputs, least), axes, self.keepdims)
 
     def get_config(self) -> Config:
         return {**super().get_config(), "keepdims": self.keepdims}
@@ -116,7 +130,8 @@ WINDOWS = """
     """
 WHOLE = """
 
-    In (batch, {axes}, channels), out (batch, channels), or with keepdims=True (batch, {ones}, channels).
+    In (batch, {axes}, channels), out (batch, channels), or with keepdims=True (batch, {ones}, channels). With one axis, steps that a mask
+    leaves out do not count.
 
     >>> import numpy as np
     >>> {name}()(np.ones({shape}, "float32")).shape

@@ -17,6 +17,7 @@ import numpy as np
 from nnfast import optimizers, passes
 from nnfast._core.calls import Calls, Unchanged
 from nnfast.config import get_num_threads
+from nnfast.data import Mask
 from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
 from nnfast.layers.symbol import fits, is_open
@@ -161,8 +162,15 @@ def signature_of(model: Any, arrays: Sequence[np.ndarray], rows: int) -> tuple[l
     shaped, xs = input_specs(model, arrays[:inputs])
     floating = next((dtype for _, dtype in model.output_specs if dtype in FLOATS), "float32")
     ys = tuple(target_spec(a, floating) for a in arrays[inputs : inputs + targets])
-    ws = tuple((tuple(a.shape[1:]), floating) for a in arrays[inputs + targets :])
-    return [*shaped, *arrays[inputs:]], Signature(rows, xs, ys, ws)
+    last = [a for a in arrays[inputs + targets :] if not isinstance(a, Mask)]
+    ws = tuple((tuple(a.shape[1:]), floating) for a in last)
+    masks = masks_of(arrays[inputs + targets + len(last) :], floating)
+    return [*shaped, *arrays[inputs:]], Signature(rows, xs, ys, ws, masks)
+
+
+def masks_of(arrays: Sequence[np.ndarray], floating: str) -> tuple[tuple[int, int, str], ...]:
+    """Input, length and dtype of each mask."""
+    return tuple((mask.place, mask.shape[1], floating) for mask in arrays if isinstance(mask, Mask))
 
 
 def check_targets(compiled: Compiled, arrays: Sequence[np.ndarray]) -> None:
@@ -204,6 +212,8 @@ def need_compiled(compiled: Compiled | None, call: str) -> Compiled:
 class PredictPlans:
     """Plans of predictions, by batch shape and number of threads; those used last are kept."""
 
+    MOST = MOST_PLANS
+
     def __init__(self, model: Any) -> None:
         self.model = model
         self.plans: OrderedDict[Any, Any] = OrderedDict()
@@ -218,7 +228,7 @@ class PredictPlans:
             found = self.plans.get(key)
             if found is None or not found.valid:
                 found = self.plans[key] = self.make(signature)
-                if len(self.plans) > MOST_PLANS:
+                if len(self.plans) > self.MOST:
                     self.plans.popitem(last=False)
             self.plans.move_to_end(key)
             return found
@@ -233,10 +243,13 @@ class PredictPlans:
 
     def run(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray] | None = None) -> list[np.ndarray]:
         """Outputs for one batch, as new arrays or in `out`."""
-        shaped, specs = input_specs(self.model, arrays)
+        inputs = len(self.model.input_names)
+        shaped, specs = input_specs(self.model, arrays[:inputs])
+        masks = masks_of(arrays[inputs:], next((dtype for _, dtype in specs if dtype in FLOATS), "float32"))
+        shaped += [np.asarray(a).view(np.ndarray) for a in arrays[inputs:]]
         if not self.unchanged.holds():
             self.unchanged, self.calls = Unchanged([]), Calls()
-        plan = self.plan(Signature(len(arrays[0]), specs))
+        plan = self.plan(Signature(len(arrays[0]), specs, masks=masks))
         results: list[np.ndarray] = plan.call(shaped, out)
         if plan.gives_all:
             self.calls.add(plan.direct)

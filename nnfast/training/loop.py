@@ -17,17 +17,20 @@ from nnfast.callbacks.base import CallbackList
 from nnfast.data import (
     ArraySource,
     BatchSource,
+    BucketedBatches,
     check_batch_size,
     class_weights,
     is_array_like,
     is_batch_source,
     make_source,
+    split_rows,
     split_validation,
 )
 from nnfast.errors import DataError, NnfastError
 from nnfast.history import History
 from nnfast.progress import Progress, resolve_verbose
 from nnfast.training.phase import Phase, Totals
+from nnfast.training.ragged import in_buckets, in_order, joined
 from nnfast.training.resume import Checkpoint
 from nnfast.training.run import Run, settings_of
 
@@ -45,6 +48,7 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     initial_epoch = _count("initial_epoch", options["initial_epoch"], 0)
     steps = _steps("steps_per_epoch", options)
     _steps("validation_steps", options)
+    x, y, sample_weight = in_buckets(model, x, y, sample_weight, batch_size, options["shuffle"], initial_epoch)
     source = _source(model, x, y, sample_weight, options["validate"])
     given = source
     source, validation = _validation(model, source, options)
@@ -170,6 +174,7 @@ def evaluate(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, 
     """The work of Model.evaluate."""
     batch_size = check_batch_size(DEFAULT_BATCH if options["batch_size"] is None else options["batch_size"])
     _steps("steps", options)
+    x, y, sample_weight = in_buckets(model, x, y, sample_weight, batch_size)
     source = _source(model, x, y, sample_weight, None)
     model.prepare_test(source)
     progress = Progress(resolve_verbose(options["verbose"]), 1, _planned(source, batch_size, options["steps"]))
@@ -187,6 +192,7 @@ def evaluate(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, 
 def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
     """The work of Model.predict: outputs for all rows, in one array per output."""
     _steps("steps", options)
+    x, _, _ = in_buckets(model, x, None, None, check_batch_size(options["batch_size"] or PREDICT_BATCH))
     x = _connected(model, x)
     source = make_source(x, input_names=model.input_names, need_targets=False)
     callbacks = CallbackList(_listed(options["callbacks"]), model=model)
@@ -207,7 +213,7 @@ def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
             outputs = _predict_rows(model, source, batch_size, options["steps"], callbacks, progress)
         else:
             parts = list(_predict_batches(model, source.epoch(options["steps"]), callbacks, progress))
-            outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
+            outputs = in_order(model, x, parts) if isinstance(x, BucketedBatches) else joined(parts)
         progress.end_epoch({}, time.perf_counter() - begin)
     finally:
         progress.close()
@@ -306,6 +312,8 @@ def _validation(model: Any, source: Any, options: dict[str, Any]) -> tuple[Any, 
     if data is None:
         if not options["validation_split"]:
             return source, None
+        if isinstance(source.data if isinstance(source, BatchSource) else None, BucketedBatches):
+            return _split_buckets(model, source.data, options["validation_split"])
         if not isinstance(source, ArraySource):
             raise DataError("validation_split works on arrays; for generators and batches give validation_data")
         return split_validation(source, options["validation_split"])
@@ -313,14 +321,29 @@ def _validation(model: Any, source: Any, options: dict[str, Any]) -> tuple[Any, 
         raise DataError("validation_data is a single array: expected (x, y) or (x, y, sample_weight)")
     if isinstance(data, tuple) and len(data) in (2, 3):
         x, y, weight = (*data, None)[:3]
+        size = check_batch_size(options["validation_batch_size"] or options["batch_size"] or DEFAULT_BATCH)
+        x, y, weight = in_buckets(model, x, y, weight, size)
         return source, _source(model, x, y, weight, None)
     if isinstance(data, tuple | list):
         raise DataError(f"validation_data has {len(data)} parts: expected (x, y) or (x, y, sample_weight)")
     return source, _source(model, data, None, None, None)
 
 
+def _split_buckets(model: Any, data: BucketedBatches, share: float) -> tuple[BatchSource, BatchSource]:
+    """The last of the rows for validation, as of arrays."""
+    first, last = split_rows(data.rows, share)
+    names = {"input_names": model.input_names, "target_names": model.output_names}
+    training = data.part(0, first, data.shuffle)
+    training.epoch = data.epoch
+    return BatchSource(training, **names), BatchSource(data.part(first, last, False), **names)
+
+
 def _with_class_weight(source: Any, weights: Any) -> Any:
     if not weights:
+        return source
+    if isinstance(source, BatchSource) and isinstance(source.data, BucketedBatches) and source.data.weight is None:
+        per_row = class_weights(np.asarray(source.data.y), weights)
+        source.data.weight = per_row.astype(np.float32)
         return source
     if not isinstance(source, ArraySource):
         raise DataError("class_weight works on arrays; for generators and batches give sample weights in the batches")

@@ -212,11 +212,13 @@ def _without_rate(config: Any) -> Any:
 
 def _as_json(signature: Signature) -> dict[str, Any]:
     specs = {"inputs": signature.inputs, "targets": signature.targets, "weights": signature.weights}
-    return {kind: [[list(shape), dtype] for shape, dtype in given] for kind, given in specs.items()}
+    found: dict[str, Any] = {kind: [[list(shape), dtype] for shape, dtype in given] for kind, given in specs.items()}
+    return {**found, "masks": [list(mask) for mask in signature.masks]} if signature.masks else found
 
 
 def _signature(rows: int, parts: Mapping[str, Any]) -> Signature:
     def specs(kind: str) -> tuple[Spec, ...]:
         return tuple((tuple(shape), dtype) for shape, dtype in parts[kind])
 
-    return Signature(rows, specs("inputs"), specs("targets"), specs("weights"))
+    masks = tuple((place, time, dtype) for place, time, dtype in parts.get("masks", ()))
+    return Signature(rows, specs("inputs"), specs("targets"), specs("weights"), masks)

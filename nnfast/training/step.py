@@ -39,6 +39,7 @@ class Signature:
     inputs: tuple[Spec, ...]
     targets: tuple[Spec, ...] = ()
     weights: tuple[Spec, ...] = ()
+    masks: tuple[tuple[int, int, str], ...] = ()  # which input, length, dtype
 
 
 @dataclass
@@ -70,6 +71,12 @@ def _inputs(graph: Graph, specs: Sequence[Spec], rows: int, names: Sequence[str]
     return [graph.input((rows, *shape), dtype, name) for (shape, dtype), name in zip(specs, names, strict=True)]
 
 
+def _set_masks(graph: Graph, xs: list[Value], signature: Signature) -> None:
+    """Inputs for the masks of padded sequences."""
+    for place, time, dtype in signature.masks:
+        xs[place].mask = graph.input((signature.rows, time), dtype, f"mask_{place}")
+
+
 def _call(model: Any, xs: list[Value]) -> list[Value]:
     return list(flat(model(model.pack_inputs(xs))))
 
@@ -78,7 +85,9 @@ def predict_graph(model: Any, signature: Signature) -> Graph:
     """A prediction as traced, before any pass."""
     graph = Graph()
     with tracing(graph, training=False):
-        graph.outputs = _call(model, _inputs(graph, signature.inputs, signature.rows, model.input_names))
+        xs = _inputs(graph, signature.inputs, signature.rows, model.input_names)
+        _set_masks(graph, xs, signature)
+        graph.outputs = _call(model, xs)
     return graph
 
 
@@ -110,6 +119,7 @@ def make_step(
         ws = _inputs(
             graph, signature.weights, signature.rows, [f"sample_weight_{i}" for i in range(len(signature.weights))]
         )
+        _set_masks(graph, xs, signature)
         outputs = _call(model, xs)
         total, named = _losses(targets, ys, outputs, ws)
         total = _with_penalties(model, total, trace.losses)

@@ -36,6 +36,12 @@ def test_losses_and_metrics_leave_padding_out(batch):
 def test_layers_hand_masks_on(batch):
     x, mask = batch
     through = [layers.Dense(3), layers.Activation("tanh"), layers.Dropout(0.5), layers.Identity(), layers.ReLU()]
+    through += [
+        layers.LayerNormalization(),
+        layers.RMSNormalization(),
+        layers.BatchNormalization(),
+        layers.UnitNormalization(),
+    ]
     model = nnfast.Sequential([nnfast.Input((5, 3)), layers.Masking(), *through, Marked()])
     assert (model.predict(x)[~mask] == 10.0).all()
     stopped = nnfast.Sequential(
@@ -82,3 +88,33 @@ def test_a_mask_that_is_given(batch):
 def test_masking_needs_features():
     with pytest.raises(nnfast.errors.ShapeError, match="expected \\(batch, time, features\\)"):
         layers.Masking()(nnfast.Input((5,)))
+
+
+def test_arithmetic_hands_masks_on(batch):
+    """x + 1, and sums with what has no mask or another one; what changes axes hands none on."""
+    x, mask = batch
+    a = layers.Masking()(nnfast.Input((5, 3), name="a"))
+    inputs = a.call.inputs
+    late = layers.Masking(mask_value=1.0)(inputs - inputs * 1.0 + np.linspace(1, 5, 5)[:, None].astype("float32"))
+    found = nnfast.Model(inputs, [Marked()(y) for y in (a + 1.0, a * 2.0 + inputs, a + late, a[:, ::-1])]).predict(x)
+    for y in found[:2]:
+        assert (y[~mask] == 10.0).all() and (y[mask] != 10.0).all()
+    both = mask & (np.arange(5) > 0)
+    assert (found[2][~both] == 10.0).all() and (found[2][both] != 10.0).all()
+    assert np.array_equal(found[3], np.where(mask[..., None], x, 0.0)[:, ::-1])
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_global_pooling_leaves_padding_out(batch, keepdims):
+    x, mask = batch
+    x[:, :, 0] -= 5.0 * mask  # the greatest is below the 0 of padding
+    for data_format in ("channels_last", "channels_first"):
+        first = data_format == "channels_first"
+        for layer, function in ((layers.GlobalAveragePooling1D, np.mean), (layers.GlobalMaxPooling1D, np.max)):
+            wanted = np.stack([function(row[counts], axis=0) for row, counts in zip(x, mask, strict=True)])
+            wanted = np.expand_dims(wanted, -1 if first else 1) if keepdims else wanted
+            given = x.transpose(0, 2, 1) if first else x
+            found = layer(data_format, keepdims)(given, mask=mask.astype("float32"))
+            np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+    model = nnfast.Sequential([nnfast.Input((5, 3)), layers.Masking(), layers.GlobalAveragePooling1D()])
+    np.testing.assert_allclose(model.predict(x), [row[m].mean(0) for row, m in zip(x, mask, strict=True)], rtol=1e-5)
