@@ -78,7 +78,7 @@ class FrozenModel:
 
     def __getattr__(self, name: str) -> Any:
         """Names and shapes of inputs and outputs are the model's."""
-        if name in ("name", "inputs", "connect_to", "input_names", "input_specs", "output_shapes", "output_specs_of", "row_specs", "output_names", "empty_outputs", "pack_outputs"):  # fmt: skip
+        if name in ("name", "inputs", "connect_to", "input_names", "input_specs", "output_shapes", "stateful", "reset_state", "output_specs_of", "row_specs", "output_names", "empty_outputs", "pack_outputs"):  # fmt: skip
             return getattr(self._model, name)
         raise AttributeError(f"a frozen model has no {name!r}; it is for inference: predict, predict_on_batch and plan")
 

@@ -5,13 +5,13 @@ In: symbols (functional), or data for a model that is built when it first sees s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nnfast import config
-from nnfast.errors import GraphError, NnfastError, ShapeError, unknown_name
+from nnfast.errors import GraphError, ModelFileError, NnfastError, ShapeError, unknown_name
 from nnfast.graph.ir import Value
 from nnfast.layers.base import Layer
 from nnfast.layers.input import Input
@@ -209,6 +209,46 @@ class Structure(Layer):
         ]
         self.gives_list = len(specs) > 1
 
+    # Recurrent layers that keep their states between batches
+    def stateful_layers(self) -> list[Any]:
+        """The stateful layers at any depth, in their order."""
+        return [
+            layer
+            for layer in dict.fromkeys(inner_layers(self))
+            if getattr(layer, "stateful", False) and hasattr(layer, "kept")
+        ]
+
+    @property
+    def stateful(self) -> bool:
+        """Whether a batch depends on the one before."""
+        return bool(self.stateful_layers())
+
+    def reset_state(self) -> None:
+        """Let all stateful layers begin with zeros again."""
+        for layer in self.stateful_layers():
+            layer.reset_state()
+
+    reset_states = reset_state
+
+    def kept_states(self) -> list[Any]:
+        """What stateful layers keep, as JSON types and arrays: [place of the layer, rows, dtype, arrays]."""
+        return [
+            [place, rows, dtype, [variable.numpy() for variable in variables]]
+            for place, layer in enumerate(self.stateful_layers())
+            for (rows, dtype), variables in layer.kept.items()
+            if any(variable.storage.any() for variable in variables)
+        ]
+
+    def restore_states(self, kept: Sequence[Any]) -> None:
+        """Take over what `kept_states` gave."""
+        self.reset_state()
+        found = self.stateful_layers()
+        for place, rows, dtype, arrays in kept:
+            if not 0 <= place < len(found):
+                raise ModelFileError(f"states of stateful layer {place}; the model has {len(found)} stateful layers")
+            for variable, array in zip(found[place].kept_for(rows, dtype), arrays, strict=True):
+                variable.assign(array)
+
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by its name or place."""
         if index is not None:
@@ -219,6 +259,13 @@ class Structure(Layer):
             if layer.name == name:
                 return layer
         raise unknown_name(f"layer of model {self.name}", name, [layer.name for layer in self.layers])
+
+
+def inner_layers(layer: Layer) -> Iterator[Any]:
+    """The layers inside, at any depth."""
+    for inner in layer.layers:
+        yield inner
+        yield from inner_layers(inner)
 
 
 def _ordered_calls(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> list[LayerCall]:

@@ -1,7 +1,8 @@
 """Data on the way to a plan: whole arrays or batches, checked, in the model's order.
 
 In: what a user passes to fit, evaluate and predict. Out: an ArraySource (arrays) or a BatchSource (batches, made ready
-ahead). ImageFolder, WavFolder and BlockShuffled give batches from files, BucketedBatches from sequences of different lengths.
+ahead). ImageFolder, WavFolder and BlockShuffled give batches from files, BucketedBatches from sequences of different lengths,
+ConsecutiveWindows from long series.
 """
 
 from nnfast.data.arrays import as_rows, check_finite, check_labels, find_not_finite, is_array_like
@@ -14,12 +15,14 @@ from nnfast.data.prefetch import Prefetch
 from nnfast.data.ragged import Mask, Padded, Ragged, is_ragged, pad_sequences, ragged
 from nnfast.data.source import ArraySource, as_input_list, check_batch_size, class_weights, split_rows, split_validation
 from nnfast.data.structure import as_row_list, as_weight_list
+from nnfast.data.windows import ConsecutiveWindows
 
 __all__ = [
     "ArraySource",
     "BatchSource",
     "BlockShuffled",
     "BucketedBatches",
+    "ConsecutiveWindows",
     "ImageFolder",
     "Mask",
     "Padded",

@@ -51,6 +51,11 @@ class Trace:
         place = next((i for i, (old, _) in enumerate(updates) if old is value), len(updates))
         updates[place:] = [(value, make(updates[place][1] if place < len(updates) else value)), *updates[place + 1 :]]
 
+    def latest(self, variable: Any) -> Value:
+        """A variable's content at this place of the trace."""
+        value = self.graph.variable(variable)
+        return next((new for old, new in self.graph.updates if old is value), value)
+
     @contextmanager
     def inside(self, layer: Any, training: bool) -> Iterator[None]:
         """A layer computes in this block: `training` holds for the layers inside, too. What a layer that is marked so computes is a segment

@@ -6,6 +6,7 @@ sequences, that runs; else the steps of the cell stand one after the other in th
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from nnfast import ops, serialization
@@ -163,26 +164,29 @@ class RNN(Layer):
         """The kept states of a stateful layer; they come into being with the first batch of a size."""
         if not self.stateful:
             return []
-        key = (x.shape[0], str(x.dtype))
-        if key not in self.kept:
-            self.kept[key] = [
-                Variable((x.shape[0], size), key[1], 0.0, f"{self.name}/state_{i}", trainable=False)
-                for i, size in enumerate(self.state_sizes)
-            ]
+        kept = self.kept_for(x.shape[0], str(x.dtype))
         running = trace.current()
         if running is None:
-            return [variable.numpy() for variable in self.kept[key]]
+            return [variable.numpy() for variable in kept]
         # copies, since gradients may read them after the new states are written
-        return [ops.add(running.graph.variable(variable), 0.0) for variable in self.kept[key]]
+        return [ops.add(running.latest(variable), 0.0) for variable in kept]
+
+    def kept_for(self, rows: int, dtype: str) -> list[Variable]:
+        """The kept states for batches of this size."""
+        if (rows, dtype) not in self.kept:
+            self.kept[rows, dtype] = [
+                Variable((rows, size), dtype, 0.0, f"{self.name}/state_{i}", trainable=False)
+                for i, size in enumerate(self.state_sizes)
+            ]
+        return self.kept[rows, dtype]
 
     def _keep(self, x: Tensor, states: list[Tensor]) -> None:
         running = trace.current()
-        for variable, state in zip(self.kept[x.shape[0], str(x.dtype)], states, strict=True):
+        for variable, state in zip(self.kept_for(x.shape[0], str(x.dtype)), states, strict=True):
             if running is None:
                 variable.assign(state)
-            else:
-                value = running.graph.variable(variable)
-                running.graph.updates.append((value, ops.call("update_state", value, state)))
+            else:  # a layer that is called twice goes on where its last call ended
+                running.update(variable, partial(_become, state))
 
     def reset_state(self) -> None:
         """Begin with zeros again."""
@@ -199,6 +203,10 @@ class RNN(Layer):
             "cell": serialization.serialize(self.cell),
             **{name: getattr(self, name) for name in names},
         }
+
+
+def _become(state: Tensor, old: Tensor) -> Tensor:
+    return ops.call("update_state", old, state)
 
 
 class _CellLayer(RNN):

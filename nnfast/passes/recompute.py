@@ -22,6 +22,7 @@ def recompute_marked(graph: Graph) -> Graph:
         return graph
     # What layers have changed by then cannot be read again.
     changed = {old for old, new in graph.updates if new.node is not None and places[new.node] < backward}
+    changed.update(output for node in marked if node.op.kind == "update" for output in node.outputs)
     repeatable = {node for node in marked if node.op.kind != "update" and not changed.intersection(node.inputs)}
     kept = _kept(graph, graph.nodes[:backward])
     known: dict[Value, Value] = {}  # in the new graph

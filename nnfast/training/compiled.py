@@ -22,7 +22,8 @@ from nnfast.errors import NotCompiledError, ShapeError, unknown_name
 from nnfast.graph.ir import FLOATS
 from nnfast.layers.symbol import fits, is_open
 from nnfast.locks import free_in_child
-from nnfast.training.groups import inner_layers, recompute_groups
+from nnfast.structure import inner_layers
+from nnfast.training.groups import recompute_groups
 from nnfast.training.quick import QuickSteps
 from nnfast.training.state import TrainingState
 from nnfast.training.step import Signature, Spec, Step, make_step, predict_step

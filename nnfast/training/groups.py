@@ -5,19 +5,12 @@ In: True, or layers and their names, alone or in lists. Out: the number of a gro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import ceil, sqrt
 from typing import Any
 
 from nnfast.errors import unknown_name
 from nnfast.layers.base import Layer
-
-
-def inner_layers(layer: Any) -> Iterator[Any]:
-    """The layers inside, at any depth."""
-    for inner in layer.layers:
-        yield inner
-        yield from inner_layers(inner)
+from nnfast.structure import inner_layers
 
 
 def recompute_setting(given: Any) -> Any:

@@ -30,9 +30,9 @@ from nnfast.errors import DataError, NnfastError
 from nnfast.history import History
 from nnfast.progress import Progress, resolve_verbose
 from nnfast.training.phase import Phase, Totals
-from nnfast.training.ragged import in_buckets, in_order, joined
+from nnfast.training.ragged import in_buckets, in_order, joined, reset_where_asked
 from nnfast.training.resume import Checkpoint
-from nnfast.training.run import Run, settings_of
+from nnfast.training.run import BEFORE, Run, settings_of
 
 DEFAULT_BATCH = 32
 # Rows of a batch of predict, where the user names no size. Of 16 to 1024, on one and two threads of a two-core Intel Xeon (AVX-512,
@@ -87,6 +87,8 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
         for epoch in run.epochs(epochs, model):
             progress.begin_epoch(epoch)
             begin = time.perf_counter()
+            if run.stage == BEFORE:
+                reset_where_asked(model, source)
             run.begin_epoch()
             order = None
             if isinstance(source, ArraySource):
@@ -154,6 +156,7 @@ def evaluate_source(
 ) -> dict[str, Any]:
     """Losses and metrics over a source."""
     totals = Totals()
+    reset_where_asked(model, source)
     phase = Phase(model.state, model.test_step_for, None, totals)
     singly = callbacks.needs_batches_of("test")
     order = np.arange(source.rows) if isinstance(source, ArraySource) else None
@@ -197,6 +200,7 @@ def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
     source = make_source(x, input_names=model.input_names, need_targets=False)
     callbacks = CallbackList(_listed(options["callbacks"]), model=model)
     singly = callbacks.needs_batches_of("predict")
+    reset_where_asked(model, source)
     given = options["batch_size"]
     if given is None:
         given = DEFAULT_BATCH if singly or options["steps"] is not None else PREDICT_BATCH
@@ -229,7 +233,7 @@ def _predict_rows(
     rows = source.rows if steps is None else min(source.rows, steps * batch_size)
     whole = model.empty_outputs(source.arrays, rows)
     singly = callbacks.needs_batches_of("predict")
-    overlap = not singly and batch_size == PREDICT_BATCH
+    overlap = not singly and batch_size == PREDICT_BATCH and rows > batch_size and not model.stateful
     for i, first in enumerate(range(0, rows, batch_size)):
         if overlap and first:
             first = min(first, rows - batch_size)

@@ -46,6 +46,12 @@ def in_buckets(
     return data, None, None
 
 
+def reset_where_asked(model: Any, source: Any) -> None:
+    """Data whose batches go on with those before (resets_state) begin with states of zeros."""
+    if getattr(getattr(source, "data", None), "resets_state", False):
+        model.reset_state()
+
+
 def _items(x: Any) -> list[Any]:
     return list(x.values()) if isinstance(x, dict) else list(x) if isinstance(x, list | tuple) else [x]
 

@@ -104,6 +104,7 @@ class Run:
             "stop_training": bool(model.stop_training),
             "optimizer": serialization.serialize(model.optimizer),
             "streams": model.all_streams(),
+            "states": model.kept_states(),
         }
 
     def _hook(self) -> dict[str, Any] | None:
@@ -133,6 +134,7 @@ class Run:
         if not isinstance(rate, Mapping):
             model.optimizer.learning_rate = rate
         model.stop_training = parts["stop_training"]
+        model.restore_states(parts.get("states", ()))
         self.callbacks.load_state_dict(parts["callbacks"])
 
     def end_hook(self, parts: Mapping[str, Any]) -> None:
