@@ -4,14 +4,17 @@
  * with the weight [taps * C, N] in panels: the numerics are those of matmul.h. What a tap finds outside the input is a
  * zero, multiplied like any other number. A group of channels sees its own inputs and outputs only.
  *
- * The rows of a few output pixels, a strip, are read where they lie, or copied next to each other; from there on it is
- * the microkernel of matmul_tile.h. The copy costs one load and one store for 16 elements, which N / 32 tiles share. */
+ * Taps are read at fixed offsets from their pixel, in x or in a copy with the padding around it. */
 #ifndef NNF_CONV_H
 #define NNF_CONV_H
 
 #include "matmul.h"
 
 #include "conv_gather.h"
+
+#include "conv_window.h"
+
+#include "conv_tile.h"
 
 #include "conv_forward.h"
 
@@ -20,6 +23,8 @@
 #include "conv_turn.h"
 
 #include "conv_depthwise.h"
+
+#include "conv_depthwise_gradient.h"
 
 #define NNF_CONV_KERNELS(X)                                                                                            \
     X(conv)                                                                                                            \

@@ -1,18 +1,16 @@
 /* Convolution of each channel by itself; lanes lie over channels.
  *
- *   depthwise_conv                  y = epilogue(the sum over taps of what they find in x, times w)
- *   depthwise_conv_weight_gradient  dw = the sum over output pixels of what each tap finds in x, times dy
+ *   depthwise_conv  y = epilogue(the sum over taps of what they find in x, times w)
  *
- * depthwise_conv. Buffers: y, x, w [all taps, channels], operands of the epilogue. Sizes: those of conv_gather.h, with
- * N = groups channels and C = 1, then which row of w each tap has.
- * depthwise_conv_weight_gradient. Buffers: dw, x, dy. Sizes: those of conv_gather.h.
+ * Buffers: y, x, w [all taps, channels], operands of the epilogue. Sizes: those of conv_gather.h, with N = groups
+ * channels and C = 1, then which row of w each tap has.
  *
- * Sums are chains of fused multiply-adds: over taps in ascending order, over pixels in chunks of NNF_CHUNK. A tap
- * outside the input finds a zero, which is multiplied like any other number. */
+ * Sums are chains of fused multiply-adds over taps in ascending order. A tap outside the input finds a zero, which is
+ * multiplied like any other number. */
 #ifndef NNF_CONV_DEPTHWISE_H
 #define NNF_CONV_DEPTHWISE_H
 
-enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_WIDE = 2, DEPTHWISE_TAPS = 9 };
+enum { DEPTHWISE_PIXELS = 8, DEPTHWISE_WIDE = 2 };
 
 static const real depthwise_zeros[DEPTHWISE_WIDE * NNF_PANEL];
 
@@ -147,81 +145,6 @@ static void k_depthwise_conv(const nnf_step *step, int thread, int threads) {
                 finish(step, y, g.N, (range){pixel, pixel + 1}, (range){0, g.N});
             }
     }
-}
-
-/* acc += what up to 9 taps find at pixels w of a row for the channels from c on, times dy */
-NNF_INLINE void depthwise_sum(const geometry *g, vec *acc, const tap *taps, const int count, const real *dy, range w,
-                              int64_t c, const int edge, int64_t left) {
-    const int masked = left < LANES;
-    vec sum[DEPTHWISE_TAPS];
-#pragma GCC unroll 9
-    for (int t = 0; t < count; t++)
-        sum[t] = acc[t];
-    for (int64_t i = w.begin; i < w.end; i++) {
-        const real *at = dy + i * g->N + c;
-        const vec factor = masked ? v_load_first(at, left) : v_load(at);
-#pragma GCC unroll 9
-        for (int t = 0; t < count; t++) {
-            const real *from = found_at(g, taps + t, i, c, edge);
-            sum[t] = v_fma(masked ? v_load_first(from, left) : v_load(from), factor, sum[t]);
-        }
-    }
-#pragma GCC unroll 9
-    for (int t = 0; t < count; t++)
-        acc[t] = sum[t];
-}
-
-static void depthwise_run(const geometry *g, vec *acc, const tap *taps, int64_t count, const real *dy, range w,
-                          int64_t c, const int edge, int64_t left) {
-    if (w.begin >= w.end)
-        return;
-    if (left == LANES && count == DEPTHWISE_TAPS) {
-        if (edge)
-            depthwise_sum(g, acc, taps, DEPTHWISE_TAPS, dy, w, c, 1, LANES);
-        else
-            depthwise_sum(g, acc, taps, DEPTHWISE_TAPS, dy, w, c, 0, LANES);
-        return;
-    }
-    for (int64_t t = 0; t < count; t++)
-        depthwise_sum(g, acc + t, taps + t, 1, dy, w, c, edge, left);
-}
-
-/* Up to 9 taps, up to LANES channels, all pixels. */
-static void depthwise_weight(const geometry *g, real *dw, const real *x, const real *dy, range which, int64_t c,
-                             int64_t left) {
-    const int64_t count = which.end - which.begin;
-    const range inner = inner_pixels(g);
-    for (int64_t first = 0; first == 0 || first < g->pixels; first += NNF_CHUNK) {
-        const int64_t end = smaller(first + NNF_CHUNK, g->pixels);
-        vec acc[DEPTHWISE_TAPS];
-        tile_clear(acc, (int)count);
-        for (int64_t i = first; i < end;) {
-            const place p = place_of(g, i);
-            const range row = {p.w, smaller(g->out[2], p.w + end - i)};
-            const range middle = {limited(inner.begin, row.begin, row.end), limited(inner.end, row.begin, row.end)};
-            const real *at = dy + (i - p.w) * g->N;
-            tap taps[DEPTHWISE_TAPS];
-            find_taps(g, taps, x, 0, 0, which, p);
-            depthwise_run(g, acc, taps, count, at, (range){row.begin, middle.begin}, c, 1, left);
-            depthwise_run(g, acc, taps, count, at, middle, c, 0, left);
-            depthwise_run(g, acc, taps, count, at, (range){middle.end, row.end}, c, 1, left);
-            i += row.end - row.begin;
-        }
-        for (int64_t t = 0; t < count; t++) {
-            real *to = dw + (which.begin + t) * g->N + c;
-            v_store_first(to, first ? v_add(v_load_first(to, left), acc[t]) : acc[t], left);
-        }
-    }
-}
-
-static void k_depthwise_conv_weight_gradient(const nnf_step *step, int thread, int threads) {
-    const geometry g = geometry_of(step->size);
-    const int64_t count = g.taps[0] * g.taps[1] * g.taps[2];
-    const range part = part_of(g.N, LANES, thread, smaller(threads, step->threads));
-    for (int64_t c = part.begin; c < part.end; c += LANES)
-        for (int64_t t = 0; t < count; t += DEPTHWISE_TAPS)
-            depthwise_weight(&g, (real *)step->buffer[0], (const real *)step->buffer[1], (const real *)step->buffer[2],
-                             (range){t, smaller(t + DEPTHWISE_TAPS, count)}, c, smaller(LANES, part.end - c));
 }
 
 #endif

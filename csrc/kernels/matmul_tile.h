@@ -47,7 +47,8 @@ typedef struct tile {
                        from a */
     int64_t line;   /* how far apart the lines are that are fetched; 0 for one line */
     int accumulate; /* add the sums to c, or set c */
-    const struct run *runs, *runs_end; /* used by tile_runs only: pieces of the sum, each at a + its offset */
+    const int64_t *row;                /* used by tile_runs only: where each row begins, from a */
+    const struct run *runs, *runs_end; /* and the pieces of the sum, each at its offset from there */
 } tile;
 
 typedef void (*tile_function)(const tile *t);
