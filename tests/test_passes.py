@@ -139,6 +139,10 @@ EFFECTS = {  # name -> (function, shapes, what the plan has with the pass, and w
         lambda x, w, b: o.relu(x @ w + b), [(16, 3), (3, 2), (2,)],
         lambda n: n[-1] == "product_with_epilogue", lambda n: "matmul" in n and "product_with_epilogue" not in n,
     ),
+    "recompute_cheap": (
+        lambda x, mean: (o.exp(x - mean), o.tanh(x - mean)), [(40, 3), (3,)],
+        lambda n: n == ["elementwise_program"] * 2, lambda n: n == ["subtract", "exp", "tanh"],
+    ),
     "fuse_elementwise": (
         lambda x: o.tanh(o.exp(x) + x), [(4,)],
         lambda n: n == ["elementwise_program"], lambda n: n == ["exp", "add", "tanh"],

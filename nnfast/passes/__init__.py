@@ -15,6 +15,7 @@ from nnfast.errors import unknown_name
 from nnfast.graph.check import check
 from nnfast.graph.ir import Graph
 from nnfast.graph.show import show
+from nnfast.passes.cheap import recompute_cheap
 from nnfast.passes.fuse import fuse_elementwise, fuse_epilogues
 from nnfast.passes.layout import assign_layouts
 from nnfast.passes.recompute import recompute_marked
@@ -57,6 +58,11 @@ PIPELINE = (
     Pass(assign_layouts, False, "matrices that products read lie in panels", needed=True),
     Pass(share_common, False, "conversions between layouts are shared too"),
     Pass(fuse_epilogues, False, "products take over bias, activation and its derivative"),
+    Pass(
+        recompute_cheap,
+        False,
+        "cheap ops on one tensor and a few numbers are computed again by each elementwise reader",
+    ),
     Pass(fuse_elementwise, False, "chains of elementwise ops become one program"),
 )
 IN_PLACE = "reuse_in_place"  # done by the memory plan, on nnfast.passes.reuse; switched off by this name
