@@ -5,12 +5,13 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree
+from math import prod
 
 import numpy as np
 import pytest
 
 from nnfast import cli
-from nnfast.benchmark import chart, inputs, limits, peers, rounds, statistics, table, timing
+from nnfast.benchmark import chart, images, inputs, limits, peers, rounds, statistics, table, timing
 from nnfast.benchmark.cases import CASES, GROUPS, Case
 from nnfast.benchmark.process import Process, command
 from nnfast.benchmark.rounds import Effort, Line
@@ -59,6 +60,47 @@ def test_nnfast_and_numpy_agree(case):
         assert rounds.difference(other.result(), own.result(), case) == ""
         own.run(2)
         other.run(2)
+
+
+def test_networks_on_images_have_their_sizes():
+    weights = {name: images.sizes(name) for name in images.NETWORKS}
+    trained = {
+        name: sum(prod(shape) for kind, shape in found.weights if kind not in ("mean", "variance"))
+        for name, found in weights.items()
+    }
+    assert trained["small-cnn"] == 320 + 18496 + 1179776 + 1290
+    assert trained["resnet18-cifar"] == 11173962  # as in He et al. with a stem 3x3 and 10 classes
+    assert abs(weights["resnet18-cifar"].flops / 1.1113e9 - 1) < 0.01  # 0.56 billion multiplications and additions
+    case = Case("steps", "fit", (28, 28, 1), 64, "adam", network="small-cnn")
+    assert case.name == "fit small-cnn batch 64"
+    first = 2 * 26 * 26 * 32 * 9
+    assert case.flops == 64 * (3 * weights["small-cnn"].flops - first)
+    assert case.memory > 4 * 1.1e6
+
+
+TINY = (
+    *(("conv", 8, 3, 1, 0, True), ("relu",), ("conv", 16, 3, 2, 1, False), ("norm",), ("relu6",)),
+    *(("residual", [("depthwise", 3, 1, 1), ("norm",)], [("conv", 16, 1, 1, 0, False)]), ("relu",), ("max_pool", 2)),
+    *(("residual", [("conv", 16, 3, 1, 1, False)], []), ("flatten",), ("dense", 5), ("relu",), ("dense", 10)),
+)
+
+
+@pytest.mark.parametrize("peer", ["torch", "jax", "onnxruntime"])
+def test_libraries_build_the_same_network_on_images(peer, monkeypatch):
+    pytest.importorskip(peer)
+    monkeypatch.setitem(images.NETWORKS, "tiny", images.Network((9, 9, 3), TINY, 4, "adam"))
+    for case in (
+        Case("inference", "predict", (9, 9, 3), 2, network="tiny"),
+        Case("steps", "fit", (9, 9, 3), 4, "sgd_momentum", network="tiny"),
+    ):
+        own, other = (peers.make_peer(name, 1).make(case) for name in ("nnfast", peer))
+        if other is not None:
+            assert rounds.difference(other.result(), own.result(), case) == ""
+    with_mean = images.Network((9, 9, 3), (("conv", 4, 3, 1, 1, False), ("mean",), ("dense", 10)), 4, "adam")
+    monkeypatch.setitem(images.NETWORKS, "tiny", with_mean)
+    case = Case("inference", "predict", (9, 9, 3), 3, network="tiny")
+    own, other = (peers.make_peer(name, 1).make(case) for name in ("nnfast", peer))
+    assert rounds.difference(other.result(), own.result(), case) == ""
 
 
 def test_every_case_has_inputs():

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
+from nnfast.benchmark.images import NETWORKS as IMAGE_NETWORKS
+from nnfast.benchmark.images import sizes as image_sizes
+
 REAL = 4  # bytes of a float32
 
 
@@ -18,7 +21,8 @@ class Case:
     """One line of the table.
 
     kind: what is computed; sizes: m, k, n of a product, rows and columns, elements, the layers of a network, or of a convolution batch,
-    pixels of a side, channels, outputs, taps of a side and strides (taps // 2 pixels of padding).
+    pixels of a side, channels, outputs, taps of a side and strides (taps // 2 pixels of padding). network: one on images, by its name in
+    images; sizes are then height, width and channels.
     """
 
     group: str
@@ -27,6 +31,7 @@ class Case:
     batch: int = 0  # rows of a network's batch
     optimizer: str = ""
     quick: bool = False  # also in the short run
+    network: str = ""
 
     @property
     def name(self) -> str:
@@ -35,6 +40,8 @@ class Case:
         >>> Case("products", "x w", (32, 784, 256)).name
         'x w 32x784x256'
         """
+        if self.network:
+            return f"{self.kind} {self.network} batch {self.batch}"
         sizes = ("-" if self.batch else "x").join(map(str, self.sizes))
         return f"{self.kind} {sizes}" + (f" batch {self.batch}" if self.batch else "")
 
@@ -52,6 +59,9 @@ class Case:
             return 8.0 * prod(self.sizes)
         if self.kind in UPDATES:
             return float(UPDATES[self.kind][2] * self.sizes[0])
+        if self.network:
+            found = image_sizes(self.network)
+            return self.batch * (found.flops if self.group == "inference" else 3 * found.flops - found.first)
         products = sum(2.0 * self.batch * a * b for a, b in pairwise(self.sizes))
         if self.group == "inference":
             return products
@@ -80,6 +90,8 @@ class Case:
             read, written = (count * self.sizes[0] for count in UPDATES[self.kind][:2])
         else:
             weights = sum((a + 1) * b for a, b in pairwise(self.sizes))
+            if self.network:
+                weights = sum(prod(shape) for _, shape in image_sizes(self.network).weights)
             read, written = weights, 0
             if self.group != "inference":
                 read, written = (count * weights for count in UPDATES[self.optimizer][:2])
@@ -186,6 +198,10 @@ def _networks() -> Iterable[Case]:
     for sizes, batch, _ in NETWORKS:
         for rows in (1, batch):
             yield Case("inference", "predict", sizes, rows, quick=sizes[0] == 20)
+    for name, network in IMAGE_NETWORKS.items():
+        yield Case("steps", "fit", network.shape, network.batch, network.optimizer, network=name)
+        for rows in (1, network.batch):
+            yield Case("inference", "predict", network.shape, rows, network=name)
 
 
 CASES = (*_products(), *_convolutions(), *_others(), *_networks())

@@ -1,6 +1,7 @@
 """What a library costs before it does anything: import time, size on disk, memory of a training, time of its first training step.
 
-In: peers' names. Out: facts of each, from a fresh process of its own: `python -m nnfast.benchmark.footprint NAME THREADS`.
+In: peers' names. Out: facts of each, from fresh processes: `python -m nnfast.benchmark.footprint NAME THREADS`, and for the memory of one
+more training `... CASE` behind it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np  # so that import times are beyond NumPy's
 from nnfast.benchmark.process import command, environment
 
 CASE = "fit 784-512-256-10 batch 128"
+IMAGES = "fit resnet18-cifar batch 32"
 EPOCHS = 3
 BLOCK, EVERY = 1 << 20, 16  # of a large package one block in so many is compressed, and stands for the others
 GENERATED = {".c", ".pyc", ".o"}  # in a source tree, not in an installed package
@@ -30,16 +32,24 @@ def footprints(names: Sequence[str], threads: int) -> dict[str, dict[str, Any]]:
     """Facts of each library."""
     found = {}
     for name in names:
-        done = subprocess.run(
-            command(["nnfast.benchmark.footprint", name, str(threads)], threads),
-            env=environment(threads),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        last = (done.stdout or done.stderr).strip().rpartition("\n")[2]
-        found[name] = json.loads(last) if done.returncode == 0 else {"error": last}
+        found[name] = _fresh([name, str(threads)], threads)
+        images = _fresh([name, str(threads), IMAGES], threads)
+        found[name]["image_peak_bytes"] = images.get("peak_bytes")
     return found
+
+
+def _fresh(arguments: list[str], threads: int) -> dict[str, Any]:
+    """What a fresh process finds."""
+    done = subprocess.run(
+        command(["nnfast.benchmark.footprint", *arguments], threads),
+        env=environment(threads),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = (done.stdout or done.stderr).strip().rpartition("\n")[2]
+    facts: dict[str, Any] = json.loads(last) if done.returncode == 0 else {"error": last}
+    return facts
 
 
 def measure(name: str, threads: int) -> dict[str, Any]:
@@ -89,12 +99,12 @@ def _compressed(path: Path, every: int) -> int:
         return taken * every
 
 
-def first_training(name: str, threads: int) -> dict[str, Any]:
+def first_training(name: str, threads: int, case: str = CASE) -> dict[str, Any]:
     """Seconds of the first epoch beyond a later one: tracing, compiling, planning; and the process's greatest memory."""
     from nnfast.benchmark.cases import BY_NAME
     from nnfast.benchmark.peers import make_peer
 
-    work = make_peer(name, threads).make(BY_NAME[CASE])
+    work = make_peer(name, threads).make(BY_NAME[case])
     if work is None:
         return {}
     times = []
@@ -110,4 +120,5 @@ def first_training(name: str, threads: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+    count = int(sys.argv[2])
+    print(json.dumps(first_training(sys.argv[1], count, sys.argv[3]) if sys.argv[3:] else measure(sys.argv[1], count)))

@@ -6,6 +6,7 @@ In: a case. Out: float32 arrays, labels in int32. Products are positive on avera
 from __future__ import annotations
 
 from itertools import pairwise
+from math import prod
 from typing import Any
 from zlib import crc32
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnfast.benchmark.cases import TRAINING_ROWS, Case
+from nnfast.benchmark.images import sizes
 
 Array = NDArray[Any]
 ALIGNMENT = (
@@ -69,14 +71,24 @@ def _operands(case: Case) -> list[Array]:
 
 
 def weights(case: Case) -> list[Array]:
-    """Kernel [inputs, units] and bias [units] of each layer, in turn; kernels as large as Glorot's."""
+    """Kernel [inputs, units] and bias [units] of each layer, in turn; kernels as large as Glorot's. Those of a network on images in the
+    order in which it is built."""
     generator = _generator(case)
+    if case.network:
+        return [_image_weight(generator, kind, shape) for kind, shape in sizes(case.network).weights]
     arrays = []
     for inputs, units in pairwise(case.sizes):
         limit = np.sqrt(6 / (inputs + units))
         arrays.append(generator.uniform(-limit, limit, (inputs, units)).astype(np.float32))
         arrays.append(np.zeros(units, np.float32))
     return arrays
+
+
+def _image_weight(generator: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
+    if kind == "kernel":  # as large as He's
+        reach = prod(shape[:-1]) if shape[-1] > 1 else prod(shape[:2])
+        return np.sqrt(np.float32(2 / reach)) * generator.standard_normal(shape, dtype=np.float32)
+    return np.full(shape, float(kind in ("gamma", "variance")), np.float32)
 
 
 def batches(case: Case) -> int:
@@ -88,6 +100,9 @@ def rows_and_labels(case: Case) -> tuple[Array, Array]:
     """Rows [count, inputs] and labels [count] to train on. A quarter of the labels is random, so that gradients stay what they are."""
     generator = _generator(case)
     count = TRAINING_ROWS if case.kind == "whole training" else batches(case) * case.batch
+    if case.network:
+        x = generator.standard_normal((count, *case.sizes), dtype=np.float32)
+        return x, generator.integers(0, 10, count, dtype=np.int32)
     x = generator.standard_normal((count, case.sizes[0]), dtype=np.float32)
     truth = generator.standard_normal((case.sizes[0], case.sizes[-1]), dtype=np.float32)
     labels = np.where(
@@ -98,4 +113,5 @@ def rows_and_labels(case: Case) -> tuple[Array, Array]:
 
 def batch(case: Case) -> Array:
     """One batch to predict."""
-    return _generator(case).standard_normal((case.batch, case.sizes[0]), dtype=np.float32)
+    shape = case.sizes if case.network else case.sizes[:1]
+    return _generator(case).standard_normal((case.batch, *shape), dtype=np.float32)

@@ -115,6 +115,7 @@ def footprint(found: dict[str, dict[str, Any]]) -> Iterable[str]:
         "compressed_bytes": ("compressed", _bytes),
         "first_call_seconds": ("first fit call", format_seconds),
         "peak_bytes": ("peak memory, training", _bytes),
+        "image_peak_bytes": ("peak, ResNet-18", _bytes),
     }
     yield ""
     yield f"{'in a fresh process':20}" + "".join(f"{text:>23}" for text, _ in columns.values())

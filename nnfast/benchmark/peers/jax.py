@@ -9,7 +9,9 @@ import numpy as np
 
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import UPDATES, Case
+from nnfast.benchmark.images import NETWORKS, sizes, walk
 from nnfast.benchmark.peers import Work
+from nnfast.benchmark.peers.jax_images import Build
 from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, train_by_steps
 
 
@@ -36,7 +38,8 @@ class Peer:
             return self._update(case)
         if case.group == "inference":
             weights = self._arrays(inputs.weights(case))
-            return self._call(lambda x: (self._forward(weights, x),), [inputs.batch(case)])
+            forward = self._image_forward(case, False) if case.network else self._forward
+            return self._call(lambda x: (forward(weights, x),), [inputs.batch(case)])
         return self._call(self._function(case), inputs.operands(case))
 
     def _arrays(self, arrays: list[Any]) -> list[Any]:
@@ -130,7 +133,50 @@ class Peer:
 
         return Work(run, result)
 
+    def _image_forward(self, case: Case, training: bool) -> Callable[[list[Any], Any], Any]:
+        def forward(weights: list[Any], x: Any) -> Any:
+            build = Build(self.jax, weights, training)
+            y = walk(NETWORKS[case.network].steps, build, x)
+            return (y, build.moved) if training else y
+
+        return forward
+
+    def _image_trainer(self, case: Case, rate: float) -> Callable[[Any, Any], Any]:
+        forward = self._image_forward(case, True)
+        trained = [kind not in ("mean", "variance") for kind, _ in sizes(case.network).weights]
+
+        def merged(chosen: list[Any], others: list[Any]) -> list[Any]:
+            left, right = iter(chosen), iter(others)
+            return [next(left) if own else next(right) for own in trained]
+
+        def loss_of(chosen: list[Any], others: list[Any], x: Any, y: Any) -> Any:
+            found, moved = forward(merged(chosen, others), x)
+            scores = self.jax.nn.log_softmax(found)
+            return -scores[self.jax.numpy.arange(len(y)), y].mean(), moved
+
+        def train(weights: list[Any], moving: list[Any], slots: list[Any], step: Any, x: Any, y: Any) -> Any:
+            (loss, moved), gradients = self.jax.value_and_grad(loss_of, has_aux=True)(weights, moving, x, y)
+            triples = zip(weights, gradients, slots, strict=True)
+            pairs = [self._updated(case.optimizer, rate, w, g, s, step) for w, g, s in triples]
+            return loss, [w for w, _ in pairs], moved, [s for _, s in pairs], step + 1
+
+        jitted = self.jax.jit(train, donate_argnums=(0, 1, 2))
+        arrays = [self.jax.numpy.array(array) for array in inputs.weights(case)]
+        weights = [array for array, own in zip(arrays, trained, strict=True) if own]
+        moving = [array for array, own in zip(arrays, trained, strict=True) if not own]
+        slots = [self._slots(case.optimizer, w) for w in weights]
+        state: list[Any] = [weights, moving, slots, self.jax.numpy.float32(1)]
+
+        def step(x: Any, y: Any) -> Any:
+            loss, *state[:] = jitted(*state, x, y)
+            return loss
+
+        return step
+
     def _trainer(self, case: Case, rate: float) -> Callable[[Any, Any], Any]:
+        if case.network:
+            return self._image_trainer(case, rate)
+
         def loss_of(weights: list[Any], x: Any, y: Any) -> Any:
             scores = self.jax.nn.log_softmax(self._forward(weights, x))
             return -scores[self.jax.numpy.arange(len(y)), y].mean()

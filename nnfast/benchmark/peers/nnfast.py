@@ -15,7 +15,7 @@ from nnfast import kernels, layers, passes
 from nnfast._core import runtime
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import TRAINING_EPOCHS, UPDATES, Case
-from nnfast.benchmark.peers import Array, Work, repeated
+from nnfast.benchmark.peers import Array, Work, nnfast_images, repeated
 from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, timed_rate
 from nnfast.benchmark.timing import sample
 from nnfast.data import ArraySource
@@ -126,12 +126,15 @@ def update(case: Case, threads: int) -> Work:
 
 def model_of(case: Case, rate: float) -> Any:
     """A compiled model with the case's weights."""
-    hidden = [layers.Dense(units, activation="relu") for units in case.sizes[1:-1]]
-    model = nnfast.Sequential([nnfast.Input((case.sizes[0],)), *hidden, layers.Dense(case.sizes[-1])])
+    if case.network:
+        model = nnfast_images.model(case)
+    else:
+        hidden = [layers.Dense(units, activation="relu") for units in case.sizes[1:-1]]
+        model = nnfast.Sequential([nnfast.Input((case.sizes[0],)), *hidden, layers.Dense(case.sizes[-1])])
+        model.set_weights(inputs.weights(case))
     optimizers = nnfast.optimizers
     optimizer = optimizers.Adam(rate) if case.optimizer == "adam" else optimizers.SGD(rate, 0.9)
     model.compile(optimizer, nnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.set_weights(inputs.weights(case))
     return model
 
 
@@ -159,8 +162,10 @@ def train(case: Case) -> Work:
 
 
 def predict(case: Case) -> Work:
-    """`predict` on one batch."""
+    """`predict` on one batch; of a network on images that is frozen, since the other libraries take its weights as constants."""
     model, x = model_of(case, LEARNING_RATE), inputs.batch(case)
+    if case.network:
+        model = model.freeze()
     return Work(
         repeated(lambda: model.predict(x, batch_size=len(x), verbose=0)),
         lambda: [model.predict(x, batch_size=len(x), verbose=0)],

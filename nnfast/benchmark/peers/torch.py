@@ -7,7 +7,7 @@ from typing import Any
 
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import UPDATES, Case
-from nnfast.benchmark.peers import Work, repeated
+from nnfast.benchmark.peers import Work, repeated, torch_images
 from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, train_by_steps
 
 
@@ -144,8 +144,12 @@ class Peer:
         return function
 
     def _trainer(self, case: Case, rate: float) -> Callable[[Any, Any], Any]:
-        network = self.network(case)
-        optimizer = self._optimizer(case.optimizer, network.parameters(), rate)
+        if case.network:
+            parameters, network = torch_images.network(self.torch, case, training=True)
+        else:
+            network = self.network(case)
+            parameters = list(network.parameters())
+        optimizer = self._optimizer(case.optimizer, parameters, rate)
         cross_entropy = self.torch.nn.functional.cross_entropy
 
         def loss_of(x: Any, y: Any) -> Any:
@@ -164,7 +168,8 @@ class Peer:
 
     def _predict(self, case: Case) -> Work:
         torch = self.torch
-        network, x = self._compile(self.network(case)), torch.from_numpy(inputs.batch(case))
+        made = torch_images.network(torch, case, training=False)[1] if case.network else self.network(case)
+        network, x = self._compile(made), torch.from_numpy(inputs.batch(case))
 
         def predict() -> Any:
             with torch.inference_mode():
