@@ -67,6 +67,15 @@ def span(size: int, dilation: int = 1) -> int:
     return (size - 1) * dilation + 1
 
 
+def window_count(extent: int, size: int, stride: int = 1, padding: tuple[int, int] = (0, 0), dilation: int = 1) -> int:
+    """Windows along an axis: floor((before + extent + after - span) / stride) + 1; not positive where none fits.
+
+    >>> window_count(7, 3, 2), window_count(2, 3)
+    (3, 0)
+    """
+    return (extent + sum(padding) - span(size, dilation)) // stride + 1
+
+
 def padding_of(
     padding: Any, extents: Sequence[int], sizes: Sequence[int], strides: Sequence[int], dilations: Sequence[int] | None = None
 ) -> tuple[tuple[int, int], ...]:  # fmt: skip
@@ -91,20 +100,20 @@ def output_sizes(
     owner: str, extents: Sequence[int], sizes: Sequence[int], strides: Sequence[int], pairs: Sequence[tuple[int, int]],
     dilations: Sequence[int] | None = None,
 ) -> tuple[int, ...]:  # fmt: skip
-    """Windows per axis: floor((before + extent + after - span) / stride) + 1. ShapeError where none fits."""
+    """window_count of each axis. ShapeError where none fits."""
     dilations = dilations or [1] * len(sizes)
     counts = []
     for axis, (extent, size, stride, dilation, (before, after)) in enumerate(
         zip(extents, sizes, strides, dilations, pairs, strict=True)
     ):
-        room = before + extent + after - span(size, dilation)
-        if room < 0:
+        count = window_count(extent, size, stride, (before, after), dilation)
+        if count < 1:
             padded = f" with padding {before} and {after}" if before or after else ""
             raise ShapeError(
                 f"{owner}: a window of {span(size, dilation)} elements does not fit into the {extent} of spatial axis {axis}{padded}; "
                 "make it smaller, or pad"
             )
-        counts.append(room // stride + 1)
+        counts.append(count)
     return tuple(counts)
 
 

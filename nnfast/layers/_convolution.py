@@ -14,6 +14,7 @@ from nnfast.errors import ShapeError
 from nnfast.layers.base import Layer
 from nnfast.ops import convolving
 from nnfast.typing import Config, Shape, Tensor
+from nnfast.windows import DATA_FORMATS, check_data_format, check_padding, per_axis
 
 
 class Convolution(Layer):
@@ -27,11 +28,11 @@ class Convolution(Layer):
     ) -> None:  # fmt: skip
         """Check and keep the arguments that all of them have."""
         owner = type(self).__name__
-        self.kernel_size = convolving.positive_sizes(kernel_size, self.axes, "kernel_size", owner)
-        self.strides = convolving.positive_sizes(strides, self.axes, "strides", owner)
-        self.padding = convolving.check_padding(padding, self.axes, owner)
-        self.data_format = convolving.check_data_format(data_format, owner)
-        self.dilation_rate = convolving.positive_sizes(dilation_rate, self.axes, "dilation_rate", owner)
+        self.kernel_size = per_axis(kernel_size, self.axes, owner, "kernel_size")
+        self.strides = per_axis(strides, self.axes, owner, "strides")
+        self.padding = check_padding(padding, self.axes, owner, convolving.paddings(self.axes))
+        self.data_format = check_data_format(data_format, owner)
+        self.dilation_rate = per_axis(dilation_rate, self.axes, owner, "dilation_rate")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.bias_initializer = initializers.get(bias_initializer)
@@ -45,7 +46,7 @@ class Convolution(Layer):
 
     def channels(self, input_shape: Shape) -> int:
         """Channels of the inputs."""
-        place = -1 if self.data_format == convolving.DATA_FORMATS[0] else 1
+        place = -1 if self.data_format == DATA_FORMATS[0] else 1
         channels = input_shape[place] if len(input_shape) == self.axes + 2 else None
         if channels is None:
             order = "(batch, sizes ..., channels)" if place == -1 else "(batch, channels, sizes ...)"

@@ -16,8 +16,8 @@ from nnfast.errors import ShapeError, unknown_name
 from nnfast.layers import _frequency
 from nnfast.layers.base import Layer
 from nnfast.losses.base import as_type
-from nnfast.ops import convolving
 from nnfast.typing import Config, Tensor
+from nnfast.windows import check_data_format, per_axis
 
 MODES = ("log", "magnitude", "psd", "real", "imag", "stft")
 EPSILON = 1e-7  # least power of "log" and "magnitude", as Keras' epsilon()
@@ -26,7 +26,7 @@ DECIBEL = 10 / math.log(10)
 
 def _positive(owner: str, **values: Any) -> None:
     for name, value in values.items():
-        convolving.positive_sizes(value, 1, name, owner)
+        per_axis(value, 1, owner, name)
 
 
 def _plain(window: Any) -> Any:
@@ -97,7 +97,7 @@ class STFTSpectrogram(Layer):
         self.mode, self.frame_length, self.frame_step, self.fft_length = mode, frame_length, frame_step, fft_length
         self.window, self.periodic, self.scaling, self.padding = _plain(window), periodic, scaling, padding
         self.expand_dims = expand_dims
-        self.data_format = convolving.check_data_format(data_format, owner)
+        self.data_format = check_data_format(data_format, owner)
         frame = _frequency.window(window, frame_length, periodic)
         if window is not None and scaling is not None:
             frame = frame / (np.sqrt(np.sum(frame**2)) if scaling == "density" else np.sum(np.abs(frame)))

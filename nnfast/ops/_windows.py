@@ -13,19 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from nnfast.windows import window_count
+
 Attributes = dict[str, Any]
 Pairs = Sequence[tuple[int, int]]
 MAX_AXES = 3
 
 
-def output_size(size: int, taps: int, stride: int, padding: tuple[int, int], dilation: int) -> int:
-    """Outputs along one axis; not positive where the taps do not fit into the padded input."""
-    return (size + sum(padding) - (taps - 1) * dilation - 1) // stride + 1
-
-
 def output_sizes(sizes: Sequence[int], taps: Sequence[int], attributes: Attributes) -> tuple[int, ...]:
     axes = zip(sizes, taps, attributes["strides"], attributes["padding"], attributes["dilation"], strict=True)
-    return tuple(output_size(*axis) for axis in axes)
+    return tuple(window_count(*axis) for axis in axes)
 
 
 def _three(numbers: Sequence[int], fill: int = 1) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 from nnfast.errors import ShapeError
 from nnfast.ops.elementwise import call
 from nnfast.ops.shaping import broadcast_to, reshape, shape_of, transpose
+from nnfast.windows import DATA_FORMATS, check_data_format, check_padding, padding_of, per_axis
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
@@ -20,64 +21,11 @@ Tensor = Any  # a Value, a Variable or a NumPy array
 Sizes = int | Sequence[int]
 Padding = str | int | Sequence[int] | Sequence[tuple[int, int]]
 PADDINGS = ("valid", "same", "causal")
-DATA_FORMATS = ("channels_last", "channels_first")
 
 
-def positive_sizes(value: Any, axes: int, name: str, owner: str) -> tuple[int, ...]:
-    """A positive integer for each axis, from one for all or one per axis."""
-    numbers = (value,) * axes if isinstance(value, int | np.integer) and not isinstance(value, bool) else value
-    try:
-        found = tuple(numbers)
-    except TypeError:
-        found = ()
-    if len(found) != axes or any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 for n in found):
-        raise ValueError(f"{owner}({name}={value!r}): expected a positive integer, or {axes} of them")
-    return tuple(int(n) for n in found)
-
-
-def check_padding(value: Any, axes: int, owner: str) -> Any:
-    """A word, or one pair (before, after) per axis."""
-    if isinstance(value, str):
-        word = value.lower()
-        if word not in PADDINGS or (word == "causal" and axes != 1):
-            words = PADDINGS if axes == 1 else PADDINGS[:2]
-            raise ValueError(
-                f"{owner}(padding={value!r}): expected one of {', '.join(words)}, a number of pixels, or numbers per axis"
-            )
-        return word
-    numbers = (value,) * axes if isinstance(value, int | np.integer) else tuple(value)
-    pairs = tuple((n, n) if isinstance(n, int | np.integer) else tuple(n) for n in numbers)
-    whole = all(len(pair) == 2 and all(isinstance(n, int | np.integer) and n >= 0 for n in pair) for pair in pairs)
-    if len(pairs) != axes or not whole:
-        raise ValueError(
-            f"{owner}(padding={value!r}): expected a word, a number of pixels, or for each of {axes} axes a number or a pair (before, after)"
-        )
-    return tuple((int(before), int(after)) for before, after in pairs)
-
-
-def padding_pairs(
-    padding: Any, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
-) -> tuple[tuple[int, int], ...]:
-    """Pixels before and after each axis. "same" gives size / stride outputs, rounded up, and pads one more after than before."""
-    if not isinstance(padding, str):
-        return tuple(padding)
-    if padding == "valid":
-        return ((0, 0),) * len(sizes)
-    if padding == "causal":
-        return tuple(((k - 1) * d, 0) for k, d in zip(kernel, dilation, strict=True))
-    pairs = []
-    for size, k, stride, d in zip(sizes, kernel, strides, dilation, strict=True):
-        total = max((-(-size // stride) - 1) * stride + (k - 1) * d + 1 - size, 0)
-        pairs.append((total // 2, total - total // 2))
-    return tuple(pairs)
-
-
-def check_data_format(value: Any, owner: str) -> str:
-    if value is None:
-        return DATA_FORMATS[0]
-    if value not in DATA_FORMATS:
-        raise ValueError(f"{owner}(data_format={value!r}): expected one of {', '.join(DATA_FORMATS)}")
-    return str(value)
+def paddings(axes: int) -> tuple[str, ...]:
+    """The words that stand for a padding."""
+    return PADDINGS if axes == 1 else PADDINGS[:2]
 
 
 def channels_last(x: Tensor, data_format: str) -> Tensor:
@@ -121,9 +69,11 @@ def conv(
     axes = len(shape) - 2
     if kernel_shape[-2] < 1 or shape[-1] % kernel_shape[-2]:
         raise ShapeError(f"conv: {shape[-1]} input channels are no multiple of the kernel's {kernel_shape[-2]}")
-    stepped = positive_sizes(strides, axes, "strides", "conv")
-    dilation = positive_sizes(dilation_rate, axes, "dilation_rate", "conv")
-    pairs = padding_pairs(check_padding(padding, axes, "conv"), shape[1:-1], kernel_shape[:-2], stepped, dilation)
+    stepped = per_axis(strides, axes, "conv", "strides")
+    dilation = per_axis(dilation_rate, axes, "conv", "dilation_rate")
+    pairs = padding_of(
+        check_padding(padding, axes, "conv", paddings(axes)), shape[1:-1], kernel_shape[:-2], stepped, dilation
+    )
     groups = shape[-1] // kernel_shape[-2]
     y = call("conv", x, kernel, strides=stepped, padding=pairs, dilation=dilation, groups=groups)
     return as_given(y, form)
@@ -212,10 +162,10 @@ def conv_transpose(
         raise ShapeError(
             f"conv_transpose: {shape[-1]} input channels and a kernel of shape {list(kernel_shape)}: its last axis must be {shape[-1]}"
         )
-    stepped = positive_sizes(strides, axes, "strides", "conv_transpose")
-    dilation = positive_sizes(dilation_rate, axes, "dilation_rate", "conv_transpose")
+    stepped = per_axis(strides, axes, "conv_transpose", "strides")
+    dilation = per_axis(dilation_rate, axes, "conv_transpose", "dilation_rate")
     more = check_output_padding(output_padding, stepped, "conv_transpose")
-    words = check_padding(padding, axes, "conv_transpose")
+    words = check_padding(padding, axes, "conv_transpose", paddings(axes))
     each = (words,) * axes if isinstance(words, str) else words
     found = [
         transposed_size(*axis)

@@ -207,7 +207,7 @@ def test_shapes_that_do_not_fit(call, words):
         ({"padding": "full"}, "padding='full'"),
         ({"padding": "causal"}, "padding='causal'"),
         ({"padding": (1, 2, 3)}, "padding=\\(1, 2, 3\\)"),
-        ({"data_format": "NCHW"}, "channels_last, channels_first"),
+        ({"data_format": "NCHW"}, "'channels_last' or 'channels_first'"),
         ({"dilation_rate": (1, 2, 3)}, "dilation_rate"),
     ],
 )
