@@ -21,7 +21,7 @@ NNF_INLINE vec softsign_slope(vec x) {
     return v_div(ONE, v_mul(divisor, divisor));
 }
 
-NNF_FUNCTION2(relu_gradient, , positive(b, a, v_zero())) /* y */
+NNF_FUNCTION2(relu_gradient, , positive(b, a, v_zero()))           /* y */
 NNF_FUNCTION2(relu6_gradient, , between(v_zero(), b, v_set(6), a)) /* y */
 NNF_FUNCTION2(leaky_relu_gradient, const vec slope = P(0), positive(b, a, v_mul(slope, a)))
 NNF_FUNCTION2(elu_gradient, const vec alpha = P(0), positive(b, a, v_mul(a, v_add(b, alpha)))) /* y */

@@ -65,6 +65,26 @@ def test_weight_gradients_are_the_contract(level):
 
 
 @LEVEL
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [((1, 17000, 17), (3, 17, 4)), ((1, 17000, 17), (3, 1, 17)), ((2, 4, 5, 3), (3, 3, 3, 272))],
+    ids=str,
+)
+def test_padding_is_zeros_around_the_input(shape, kernel, level):
+    """Also where the window of a block would be too large, or columns are so many that strips are gathered."""
+    axes = len(shape) - 2
+    groups = shape[-1] // kernel[-2]
+    given = {"strides": (1,) * axes, "padding": ((1, 1),) * axes, "dilation": (1,) * axes, "groups": groups}
+    x, w, dy = normal(*shape), normal(*kernel), normal(*shape[:-1], kernel[-1])
+    wide, plain = np.pad(x, [(0, 0), *given["padding"], (0, 0)]), {**given, "padding": ((0, 0),) * axes}
+    for name, operands in (("conv", (x, w)), ("conv_weight_gradient", (x, dy))):
+        more = {"weight_shape": kernel} if name != "conv" else {}
+        [found] = eager.run_op(OPS[name], list(operands), {**given, **more}, level)
+        [wanted] = eager.run_op(OPS[name], [wide, operands[1]], {**plain, **more}, level)
+        assert found.tobytes() == wanted.tobytes()
+
+
+@LEVEL
 def test_input_gradients_are_the_contract(level):
     """The convolution of dy by the weight turned round: taps in descending order, then outputs."""
     dy, w = normal(1, 4, 5, 65), normal(3, 3, 2, 65)
