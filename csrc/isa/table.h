@@ -5,6 +5,7 @@
 #include "../kernels/cache.h"
 #include "../kernels/channel.h"
 #include "../kernels/conv.h"
+#include "../kernels/ctc.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
 #include "../kernels/limits.h"
@@ -28,6 +29,7 @@
     NNF_REDUCE_KERNELS(X)                                                                                              \
     NNF_SOFTMAX_KERNELS(X)                                                                                             \
     NNF_LOSS_KERNELS(X)                                                                                                \
+    NNF_CTC_KERNELS(X)                                                                                                 \
     NNF_SHAPE_KERNELS(X)                                                                                               \
     NNF_IMAGE_KERNELS(X)                                                                                               \
     NNF_RANDOM_KERNELS(X)                                                                                              \

@@ -43,12 +43,14 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "data",
         nargs="?",
-        choices=("digits", "mnist", "income", "shakespeare"),
+        choices=("digits", "mnist", "income", "shakespeare", "spam", "turbofan"),
         default="digits",
-        help="digits (carried in the package), mnist, income (a table), or shakespeare (a GPT that writes text)",
+        help="digits (carried in the package), mnist, income (a table), shakespeare (a GPT that writes text), spam, or turbofan (series)",
     )
     demo.add_argument(
-        "--epochs", type=_positive, help="passes over the training data (digits: 30, mnist: 10, income: 12)"
+        "--epochs",
+        type=_positive,
+        help="passes over the training data (digits: 30, mnist: 10, income: 12, spam: 8, turbofan: 10)",
     )
     demo.add_argument("--steps", type=_positive, help="training steps (shakespeare: 2000)")
     demo.add_argument("--seed", type=_natural, default=0, help="seed of weights, dropout and order (default: 0)")
@@ -121,6 +123,14 @@ def _demo(options: argparse.Namespace) -> int:
         from nnfast.cli import income
 
         return income.run(options.epochs, options.seed, options.output, options.json)
+    if options.data == "spam":
+        from nnfast.cli import spam
+
+        return spam.run(options.epochs, options.seed, options.output, options.json)
+    if options.data == "turbofan":
+        from nnfast.cli import turbofan
+
+        return turbofan.run(options.epochs, options.seed, options.output, options.json)
     from nnfast.cli.demo import run
 
     return run(options.data, options.epochs, options.seed, options.output, options.json)

@@ -17,6 +17,7 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
     activation,
     attention,
     channel,
+    ctc,
     elementwise,
     fused,
     image,
@@ -32,6 +33,7 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
 )
 from nnfast.ops.attending import *  # noqa: F403
 from nnfast.ops.convolving import *  # noqa: F403
+from nnfast.ops.ctc import ctc_loss  # noqa: F401
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
 from nnfast.ops.functions import matmul, power
