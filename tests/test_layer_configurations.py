@@ -62,6 +62,11 @@ CONFIGURED = [
     layers.SimpleRNN(3, "relu", False, return_sequences=True, dropout=0.1, seed=3),
     layers.LSTM(3, "tanh", "hard_sigmoid", unit_forget_bias=False, go_backwards=True, stateful=True),
     layers.GRU(3, reset_after=False, return_state=True, recurrent_dropout=0.1, kernel_regularizer="l2"),
+    layers.ConvLSTM1D(3, 2, 2, activation="relu", dropout=0.1, seed=2),
+    layers.ConvLSTM2D(
+        3, (2, 3), padding="same", data_format="channels_first", return_state=True, bias_regularizer="l2"
+    ),
+    layers.ConvLSTM3D(3, 2, recurrent_activation="hard_sigmoid", unit_forget_bias=False, go_backwards=True),
     layers.SimpleRNNCell(3),
     layers.LSTMCell(3, recurrent_initializer="glorot_uniform"),
     layers.GRUCell(3, dtype="float64"),

@@ -368,6 +368,6 @@ def test_what_is_called_not_differentiable_is_discrete_or_drawn():
         "is_nan", "logical_not", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_and", "logical_or",
         "argmax", "argmin", "one_hot", "in_top_k", "random_uniform", "random_normal",
         "update_sgd", "update_sgd_momentum", "update_adam", "update_rmsprop", "update_rmsprop_full", "update_adagrad",
-        "update_average", "update_fill", "update_state", "affine_image", "sort_ids", "cache_write",
+        "update_average", "update_fill", "update_state", "affine_image", "sort_ids", "cache_write", "ctc_collapse", "edit_distance",
         *(f"sparse_update_{name}" for name in ("sgd", "sgd_momentum", "adam", "rmsprop", "rmsprop_full", "adagrad")),
     }  # fmt: skip

@@ -8,6 +8,7 @@
 #include "../kernels/ctc.h"
 #include "../kernels/elementwise.h"
 #include "../kernels/image.h"
+#include "../kernels/letters.h"
 #include "../kernels/limits.h"
 #include "../kernels/lookup.h"
 #include "../kernels/loss.h"
@@ -30,6 +31,7 @@
     NNF_SOFTMAX_KERNELS(X)                                                                                             \
     NNF_LOSS_KERNELS(X)                                                                                                \
     NNF_CTC_KERNELS(X)                                                                                                 \
+    NNF_LETTERS_KERNELS(X)                                                                                             \
     NNF_SHAPE_KERNELS(X)                                                                                               \
     NNF_IMAGE_KERNELS(X)                                                                                               \
     NNF_RANDOM_KERNELS(X)                                                                                              \

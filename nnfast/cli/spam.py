@@ -1,4 +1,4 @@
-"""`nnfast demo spam`: is this e-mail wanted? The words of a text, in no order, become a mean of learned vectors.
+"""`nnfast demo spam`: is this e-mail wanted? Its words, and its runs of four characters, in no order, become means of learned vectors.
 
 In: number of epochs, seed, a folder. Out: progress, accuracy on held-out e-mails beside naive Bayes on the same words, a saved model.
 """
@@ -17,9 +17,8 @@ import nnfast
 from nnfast import datasets, layers
 
 EPOCHS, BATCH, RATE = 8, 64, 2e-2
-LETTERS = 3000  # of a text that are read
-WORDS = 600  # different ones of a text that count
-VOCABULARY = 20_000
+LETTERS, RUN = 3000, 4  # characters of a text that are read; of a run of them, from the first 2000
+VIEWS = {"words": (600, 20_000), "runs": (1500, 40_000)}  # different ones of a text that count, and in all
 WIDTH, HIDDEN, DROPOUT = 32, 32, 0.3
 WORD = re.compile(r"[a-z$!?'-]+|\d+|[^\w\s]")  # words, numbers, and each sign by itself: "$", "!!!" and "100" tell much
 
@@ -31,12 +30,15 @@ def run(epochs: int | None, seed: int, output: str, as_json: bool) -> int:
     x, x_test, kinds = prepared(texts, texts_test)
     model = make_model(kinds, len(y), epochs, seed)
     if not as_json:
-        print(f"SpamAssassin: {len(y):,} e-mails for training, {len(y_test):,} held out, {y_test.mean():.1%} of them spam")
-        print(f"mean of the vectors of {kinds:,} words, {HIDDEN} units, {model.count_params():,} weights; seed {seed}")
+        print(
+            f"SpamAssassin: {len(y):,} e-mails for training, {len(y_test):,} held out, {y_test.mean():.1%} of them spam"
+        )
+        counts = " and ".join(f"{count:,} {view}" for view, count in kinds.items())
+        print(f"means of the vectors of {counts}, {HIDDEN} units each, {model.count_params():,} weights; seed {seed}")
     begin = time.perf_counter()
-    model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0 if as_json else "auto")
+    model.fit(list(x.values()), [y, y], batch_size=BATCH, epochs=epochs, verbose=0 if as_json else "auto")
     seconds = time.perf_counter() - begin
-    found = model.predict(x_test, verbose=0)[:, 0] > 0
+    found = sum(model.predict(list(x_test.values()), verbose=0))[:, 0] > 0
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
     model.save(folder / "spam.nnf")
@@ -50,20 +52,25 @@ def run(epochs: int | None, seed: int, output: str, as_json: bool) -> int:
         "accuracy": float(np.mean(found == y_test)),
         "wanted_lost": float(np.mean(found[y_test == 0])),
         "spam_passed": float(np.mean(~found[y_test == 1])),
-        "naive_bayes": float(np.mean(naive_bayes(x, y, x_test, kinds) == y_test)),
+        "naive_bayes": float(np.mean(naive_bayes(x["words"], y, x_test["words"], kinds["words"]) == y_test)),
         "model": str(folder / "spam.nnf"),
     }
     print(json.dumps(facts, indent=2)) if as_json else _report(facts)
     return 0
 
 
-def prepared(texts: list[str], texts_test: list[str]) -> tuple[Any, Any, int]:
-    """The numbers of each text's different words, (texts, WORDS), 0 behind the last; the words' numbers come from the training texts."""
-    vocabulary = layers.TextVectorization(VOCABULARY, standardize=None, output_sequence_length=WORDS)
-    words = [[" ".join(different_words(text)) for text in part] for part in (texts, texts_test)]
-    vocabulary.adapt(words[0])
-    x, x_test = (np.where(found == 1, 0, found) for found in (vocabulary(words[0]), vocabulary(words[1])))  # 1: unknown
-    return x, x_test, vocabulary.vocabulary_size()
+def prepared(texts: list[str], texts_test: list[str]) -> tuple[dict[str, Any], dict[str, Any], dict[str, int]]:
+    """For each view numbers (texts, most), 0 behind the last, which come from the training texts; and how many numbers there are."""
+    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    kinds = {}
+    for view, (most, vocabulary) in VIEWS.items():
+        lookup = layers.TextVectorization(vocabulary, standardize=None, split=SPLITS[view], output_sequence_length=most)
+        lookup.adapt(texts)
+        for part, own in zip(parts, (texts, texts_test), strict=True):
+            numbers = lookup(own)
+            part[view] = np.where(numbers == 1, 0, numbers)  # 1 is what was not seen in training
+        kinds[view] = lookup.vocabulary_size()
+    return parts[0], parts[1], kinds
 
 
 def different_words(text: str) -> list[str]:
@@ -75,15 +82,34 @@ def different_words(text: str) -> list[str]:
     return list(dict.fromkeys(WORD.findall(text[:LETTERS].lower())))
 
 
-def make_model(kinds: int, rows: int, epochs: int, seed: int) -> Any:
-    """Chosen on four fifths of the training e-mails, by hash, for the fifth that was left out each time: 98.8 % were right."""
+def different_runs(text: str) -> list[str]:
+    """Each run of four characters once.
+
+    >>> different_runs("Ha haha")
+    ['Ha h', 'a ha', ' hah', 'haha']
+    """
+    return list(dict.fromkeys(text[i : i + RUN] for i in range(min(len(text), 2000) - RUN + 1)))
+
+
+SPLITS = {"words": different_words, "runs": different_runs}
+
+
+def make_model(kinds: dict[str, int], rows: int, epochs: int, seed: int) -> Any:
+    """A net for each view, trained on its own; their logits are added up to judge.
+
+    Chosen on a quarter of the training e-mails, by hash, that was left out, four times: 98.9 % right, by words alone 98.8 %.
+    """
     nnfast.set_random_seed(seed)
-    words = nnfast.Input((WORDS,), dtype="int32")
-    x = layers.Dropout(DROPOUT)(layers.EmbeddingBag(kinds, WIDTH, mask_zero=True)(words))
-    x = layers.Dropout(DROPOUT)(layers.Dense(HIDDEN, activation="relu")(x))
-    model = nnfast.Model(words, layers.Dense(1)(x))
+    entered = {view: nnfast.Input((most,), dtype="int32", name=view) for view, (most, _) in VIEWS.items()}
+    logits = []
+    for view, numbers in entered.items():
+        x = layers.Dropout(DROPOUT)(layers.EmbeddingBag(kinds[view], WIDTH, mask_zero=True)(numbers))
+        x = layers.Dropout(DROPOUT)(layers.Dense(HIDDEN, activation="relu")(x))
+        logits.append(layers.Dense(1)(x))
+    model = nnfast.Model(list(entered.values()), logits)
     rate = nnfast.optimizers.schedules.CosineDecay(RATE, epochs * -(-rows // BATCH))
-    model.compile(nnfast.optimizers.Adam(rate), nnfast.losses.BinaryCrossentropy(from_logits=True))
+    loss = nnfast.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(nnfast.optimizers.Adam(rate), [loss, loss])
     return model
 
 

@@ -68,6 +68,7 @@ from nnfast.layers.positions import PositionEmbedding, RotaryEmbedding, SinePosi
 from nnfast.layers.preprocessing import Normalization, Rescaling
 from nnfast.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from nnfast.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from nnfast.layers.recurrent_conv import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from nnfast.layers.regularization import ActivityRegularization, Dropout, GaussianNoise
 from nnfast.layers.reshaping import Flatten, Identity, Permute, RepeatVector, Reshape
 from nnfast.layers.sound import RandomTimeShift, SpecAugment
@@ -116,6 +117,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",

@@ -151,7 +151,7 @@ class RNN(Layer):
         return ops.stack([outputs[t] for t in range(length)], axis=1), output, states
 
     def _zeros(self, x: Tensor) -> list[Tensor]:
-        return [ops.full((x.shape[0], size), 0.0, str(x.dtype)) for size in self.state_sizes]
+        return [ops.full((x.shape[0], *_shape(size)), 0.0, str(x.dtype)) for size in self.state_sizes]
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         mask = previous_mask[0] if isinstance(previous_mask, list | tuple) else previous_mask
@@ -175,7 +175,7 @@ class RNN(Layer):
         """The kept states for batches of this size."""
         if (rows, dtype) not in self.kept:
             self.kept[rows, dtype] = [
-                Variable((rows, size), dtype, 0.0, f"{self.name}/state_{i}", trainable=False)
+                Variable((rows, *_shape(size)), dtype, 0.0, f"{self.name}/state_{i}", trainable=False)
                 for i, size in enumerate(self.state_sizes)
             ]
         return self.kept[rows, dtype]
@@ -207,6 +207,11 @@ class RNN(Layer):
 
 def _become(state: Tensor, old: Tensor) -> Tensor:
     return ops.call("update_state", old, state)
+
+
+def _shape(size: Any) -> tuple[int, ...]:
+    """The shape of a state of this size, without the batch: units, or sizes."""
+    return tuple(size) if isinstance(size, list | tuple) else (size,)
 
 
 class _CellLayer(RNN):

@@ -52,6 +52,7 @@ class _Lookup(Layer):
                 f"{owner}(invert=True, output_mode={output_mode!r}): the way back starts from numbers: 'int'"
             )
         self._words: list[Any] | None = None
+        self._table: tuple[list[Any] | None, dict[Any, int]] | None = None
         if vocabulary is not None:
             self.set_vocabulary(vocabulary)
 
@@ -110,16 +111,22 @@ class _Lookup(Layer):
         return encoded(numbers, len(vocabulary), self.output_mode, self.dtype)
 
     def _numbers(self, words: list[Any]) -> np.ndarray:
-        first = len(self._special)
-        known = {word: first + i for i, word in enumerate(self._words or [])}
-        masked = self.mask_token is not None
-        if masked:
-            known[self.mask_token] = 0
+        known, masked = self._known(), self.mask_token is not None
         found = [known.get(word, -1) for word in words]
         for i, number in enumerate(found):
             if number < 0:
                 found[i] = self._unknown(words[i], int(masked))
         return np.array(found, np.int32)
+
+    def _known(self) -> dict[Any, int]:
+        """The number of each word; made once for a vocabulary."""
+        if self._table is None or self._table[0] is not self._words:
+            first = len(self._special)
+            numbers = {word: first + i for i, word in enumerate(self._words or [])}
+            if self.mask_token is not None:
+                numbers[self.mask_token] = 0
+            self._table = self._words, numbers
+        return self._table[1]
 
     def _unknown(self, word: Any, first: int) -> int:
         if self.num_oov_indices == 0:

@@ -40,6 +40,7 @@ from nnfast.losses.regression import (
     mean_squared_error,
     mean_squared_logarithmic_error,
 )
+from nnfast.losses.sequences import CTC, ctc
 from nnfast.typing import Config, Tensor
 
 mse = MSE = mean_squared_error
@@ -135,6 +136,7 @@ def deserialize(config: Any) -> Loss | None:
 
 __all__ = [
     "BCE",
+    "CTC",
     "KLD",
     "MAE",
     "MAPE",
@@ -162,6 +164,7 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_hinge",
     "cosine_similarity",
+    "ctc",
     "deserialize",
     "get",
     "hinge",

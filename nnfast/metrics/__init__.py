@@ -46,6 +46,7 @@ from nnfast.metrics.regression import (
     R2Score,
     RootMeanSquaredError,
 )
+from nnfast.metrics.sequences import CharacterErrorRate, SequenceAccuracy, WordErrorRate
 from nnfast.typing import Shape
 
 _ACCURACY = {"accuracy": "Accuracy", "acc": "Accuracy"}
@@ -154,6 +155,7 @@ __all__ = [
     "CategoricalAccuracy",
     "CategoricalCrossentropy",
     "CategoricalHinge",
+    "CharacterErrorRate",
     "CosineSimilarity",
     "F1Score",
     "FBetaScore",
@@ -174,12 +176,14 @@ __all__ = [
     "R2Score",
     "Recall",
     "RootMeanSquaredError",
+    "SequenceAccuracy",
     "SparseCategoricalAccuracy",
     "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
     "SquaredHinge",
     "Sum",
     "TopKCategoricalAccuracy",
+    "WordErrorRate",
     "binary_accuracy",
     "categorical_accuracy",
     "deserialize",

@@ -21,6 +21,7 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
     elementwise,
     fused,
     image,
+    letters,
     lookup,
     loss,
     norm,
@@ -34,9 +35,11 @@ from nnfast.ops import (  # noqa: F401  # isort: skip
 from nnfast.ops.attending import *  # noqa: F403
 from nnfast.ops.convolving import *  # noqa: F403
 from nnfast.ops.ctc import ctc_loss  # noqa: F401
+from nnfast.ops.ctc_decoding import ctc_decode  # noqa: F401
 from nnfast.ops.elementwise import call
 from nnfast.ops.functions import *  # noqa: F403
 from nnfast.ops.functions import matmul, power
+from nnfast.ops.letters import edit_distance  # noqa: F401
 from nnfast.ops.normalizing import *  # noqa: F403
 from nnfast.ops.registry import OPS
 from nnfast.ops.shaping import *  # noqa: F403

@@ -24,5 +24,8 @@ RECURRENT = {
     "StackedRNNCells": (lambda: layers.RNN(layers.StackedRNNCells([layers.GRUCell(3), layers.LSTMCell(2)])), SEQUENCE),
     "RNN": (lambda: layers.RNN([layers.GRUCell(3), layers.GRUCell(2)], return_sequences=True), SEQUENCE),
     "Bidirectional": (lambda: layers.Bidirectional(layers.LSTM(3), "sum"), SEQUENCE),
+    "ConvLSTM1D": (lambda: layers.ConvLSTM1D(2, 1, return_sequences=True, recurrent_dropout=0.2), (2, 2, 1)),
+    "ConvLSTM2D": (lambda: layers.ConvLSTM2D(2, 2, padding="same", kernel_regularizer="l2"), (1, 2, 2, 1)),
+    "ConvLSTM3D": (lambda: layers.ConvLSTM3D(2, 1, data_format="channels_first"), (2, 2, 1, 1, 1)),
     "TimeDistributed": (lambda: layers.TimeDistributed(layers.Dense(3)), SEQUENCE),
 }
