@@ -69,14 +69,15 @@ class ConvLSTMCell(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """input_shape: that of one time step, (batch, sizes ..., channels) or (batch, channels, sizes ...)."""
-        shape = (input_shape[0], *input_shape[2:], input_shape[1]) if self._first else tuple(input_shape)
+        shape: Shape = (input_shape[0], *input_shape[2:], input_shape[1]) if self._first else tuple(input_shape)
         if len(shape) != self.axes + 2 or None in shape[1:]:
             raise ShapeError(
                 f"{self.name}: inputs of shape {tuple(input_shape)} at each time step; expected {self.axes} sizes and the channels, all known"
             )
         width = GATES * self.filters
+        sizes: list[Any] = list(shape[1:])
         self.kernel = self.add_weight(
-            "kernel", (*self.kernel_size, shape[-1], width), self.kernel_initializer, self.kernel_regularizer
+            "kernel", (*self.kernel_size, sizes[-1], width), self.kernel_initializer, self.kernel_regularizer
         )
         self.recurrent_kernel = self.add_weight(
             "recurrent_kernel", (*self.kernel_size, self.filters, width), self.recurrent_initializer, self.recurrent_regularizer
@@ -88,12 +89,11 @@ class ConvLSTMCell(Layer):
                 start = self.bias.numpy()
                 start[self.filters : 2 * self.filters] = 1.0
                 self.bias.assign(start)
-        sizes: list[Any] = list(shape[1:-1])
-        pairs = convolving.padding_pairs(self.padding, shape[1:-1], self.kernel_size, self.strides, self.dilation_rate)  # type: ignore[arg-type]
+        pairs = convolving.padding_pairs(self.padding, sizes[:-1], self.kernel_size, self.strides, self.dilation_rate)
         self.sizes = tuple(
             (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
             for size, (before, after), kernel, stride, dilation in zip(
-                sizes, pairs, self.kernel_size, self.strides, self.dilation_rate, strict=True
+                sizes[:-1], pairs, self.kernel_size, self.strides, self.dilation_rate, strict=True
             )
         )
 
