@@ -71,9 +71,9 @@ def test_pronunciations_of_g2p_en(package):
             "gru", *(package.variables[f"{side}_{part}"] for part in ("w_ih", "w_hh", "b_ih", "b_hh"))
         )
 
-    encoder = nnfast.Sequential([layers.Embedding(29, 64), layers.GRU(128)])
-    token, state = nnfast.Input((1,), dtype="int32"), nnfast.Input((128,))
-    last = layers.GRU(128)(layers.Embedding(74, 64)(token), initial_state=state)
+    encoder = nnfast.Sequential([layers.Embedding(29, 256), layers.GRU(256)])
+    token, state = nnfast.Input((1,), dtype="int32"), nnfast.Input((256,))
+    last = layers.GRU(256)(layers.Embedding(74, 256)(token), initial_state=state)
     decoder = nnfast.Model([token, state], [last, layers.Dense(74)(last)])
     encoder(np.zeros((1, 1), np.int32))
     encoder.set_weights([package.enc_emb, *gru("enc")])

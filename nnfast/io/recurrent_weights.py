@@ -29,7 +29,7 @@ def recurrent_weights(
     >>> from nnfast import layers
     >>> file = np.load("g2p_en/checkpoint20.npz")  # doctest: +SKIP
     >>> letters = nnfast.Input((8,), dtype="int32")
-    >>> encoder = nnfast.Model(letters, layers.GRU(128)(layers.Embedding(29, 64)(letters)))
+    >>> encoder = nnfast.Model(letters, layers.GRU(256)(layers.Embedding(29, 256)(letters)))
     >>> names = ("enc_w_ih", "enc_w_hh", "enc_b_ih", "enc_b_hh")
     >>> weights = recurrent_weights("gru", *(file[name] for name in names))  # doctest: +SKIP
     >>> encoder.set_weights([file["enc_emb"], *weights])  # doctest: +SKIP
