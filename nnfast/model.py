@@ -216,14 +216,14 @@ class Model(Structure):
             self._busy.release()
 
     def _on_batch(self, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
-        from nnfast.training.loop import _with_class_weight
         from nnfast.training.phase import Phase, Totals
 
         if y is None:
             raise DataError(f"{kind}_on_batch: y is missing; give the targets of the batch")
         self.connect_to(x)
         source = ArraySource(x, y, sample_weight, input_names=self.input_names, target_names=self.output_names)
-        source = _with_class_weight(source, class_weight)
+        if class_weight:
+            source = source.with_class_weight(class_weight)
         training = kind == "train"
         (self.prepare_training if training else self.prepare_test)(source)
         rates = (lambda count: self.optimizer.rates_of_batches(self.state.iteration, count)) if training else None

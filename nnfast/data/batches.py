@@ -6,7 +6,7 @@ the next ones made ready by a thread while the current one is being computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -53,11 +53,17 @@ class BatchSource:
         self.target_names = target_names
         self.check_nan = check_nan
         self.prefetch = prefetch
+        self.class_weight: Mapping[int, float] | None = None
         self.length = _length(data)
         self.single_pass = isinstance(data, Iterator)
         self._running: Iterator[list[NDArray[Any]]] | None = None
         self._given = 0  # batches of the running pass
         self._dropping = False
+
+    def with_class_weight(self, weights: Mapping[int, float]) -> BatchSource:
+        """The rows of each batch are weighted by their classes from now on; see ArraySource."""
+        self.class_weight = weights
+        return self
 
     def skip(self, epochs: int, batches: int, steps: int | None = None) -> None:
         """Take and drop what an earlier run has used: whole epochs, and batches of the next, which `epoch(steps, batches)` then ends.
@@ -139,7 +145,7 @@ class BatchSource:
             target_names=self.target_names,
             check_nan=self.check_nan,
         )
-        return source.arrays
+        return (source.with_class_weight(self.class_weight) if self.class_weight else source).arrays
 
 
 def is_batch_source(x: Any) -> bool:

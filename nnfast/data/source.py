@@ -116,6 +116,21 @@ class ArraySource:
     def _masks(self) -> list[NDArray[Any]]:
         return self.arrays[len(self.arrays) - self.masks :]
 
+    def with_class_weight(self, weights: Mapping[int, float]) -> ArraySource:
+        """The same rows, weighted by their classes; weights that they have already are multiplied.
+
+        Raises:
+            DataError: there are several targets, or what class_weights raises.
+        """
+        if self.targets != 1:
+            raise DataError(
+                f"class_weight works for models with one output; this one has {self.targets}: use sample_weight"
+            )
+        per_row = class_weights(self.arrays[self.inputs], weights)
+        if self.weights:
+            per_row = per_row * np.asarray(self.arrays[-1]).reshape(-1)
+        return self.with_weights([per_row.astype(np.float32)])
+
     def _with(self, arrays: list[NDArray[Any]]) -> ArraySource:
         source = ArraySource.__new__(ArraySource)
         end = self.inputs + self.targets

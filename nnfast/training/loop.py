@@ -19,7 +19,6 @@ from nnfast.data import (
     BatchSource,
     BucketedBatches,
     check_batch_size,
-    class_weights,
     is_array_like,
     is_batch_source,
     make_source,
@@ -52,7 +51,8 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     source = _source(model, x, y, sample_weight, options["validate"])
     given = source
     source, validation = _validation(model, source, options)
-    source = _with_class_weight(source, options["class_weight"])
+    if options["class_weight"]:
+        source = source.with_class_weight(options["class_weight"])
     model.prepare_training(source)
     if validation is not None:
         with _about("validation_data"):
@@ -340,25 +340,6 @@ def _split_buckets(model: Any, data: BucketedBatches, share: float) -> tuple[Bat
     training = data.part(0, first, data.shuffle)
     training.epoch = data.epoch
     return BatchSource(training, **names), BatchSource(data.part(first, last, False), **names)
-
-
-def _with_class_weight(source: Any, weights: Any) -> Any:
-    if not weights:
-        return source
-    if isinstance(source, BatchSource) and isinstance(source.data, BucketedBatches) and source.data.weight is None:
-        per_row = class_weights(np.asarray(source.data.y), weights)
-        source.data.weight = per_row.astype(np.float32)
-        return source
-    if not isinstance(source, ArraySource):
-        raise DataError("class_weight works on arrays; for generators and batches give sample weights in the batches")
-    if source.targets != 1:
-        raise DataError(
-            f"class_weight works for models with one output; this one has {source.targets}: use sample_weight"
-        )
-    per_row = class_weights(source.arrays[source.inputs], weights)
-    if source.weights:
-        per_row = per_row * np.asarray(source.arrays[-1]).reshape(-1)
-    return source.with_weights([per_row.astype(np.float32)])
 
 
 @contextmanager

@@ -51,6 +51,20 @@ def test_class_weight_is_a_sample_weight():
     np.testing.assert_array_equal(both.get_weights()[0], two.get_weights()[0])
 
 
+def test_class_weight_of_batches():
+    weight = {0: 0.5, 2: 3.0}
+    one, two, three = make(), make(), make()
+    one.fit(X, Y, BATCH, class_weight=weight, epochs=2, shuffle=False, verbose=0)
+    data = nnfast.AugmentedData(X, Y, batch_size=BATCH, shuffle=False)
+    two.fit(data, class_weight=weight, epochs=2, verbose=0)
+    np.testing.assert_array_equal(one.get_weights()[0], two.get_weights()[0])
+    batches = [(X[i : i + BATCH], Y[i : i + BATCH], np.full(len(X[i : i + BATCH]), 2.0)) for i in range(0, ROWS, BATCH)]
+    one, double = make(), {label: 2 * weight.get(label, 1.0) for label in range(3)}
+    one.fit(X, Y, BATCH, class_weight=double, shuffle=False, verbose=0)
+    three.fit(batches, class_weight=weight, verbose=0)
+    np.testing.assert_array_equal(one.get_weights()[0], three.get_weights()[0])
+
+
 def test_weighted_metrics_stand_beside_plain_ones():
     model, w = make(metrics=["accuracy"], weighted_metrics=["accuracy"]), RNG.uniform(0, 2, ROWS)
     hits = model.predict(X).argmax(1) == Y

@@ -120,8 +120,8 @@ WRONG = {
     "class weights in a list": (
         lambda: fit(class_weight=[1, 2, 3]), errors.DataError, ["class_weight=[1, 2, 3]", "dictionary", "{0: 1.0"],
     ),
-    "class weights of batches": (
-        lambda: make().fit([(X, Y)], class_weight={0: 2.0}, verbose=0), errors.DataError, ["class_weight", "sample weights"],
+    "class weights of batches in a list": (
+        lambda: make().fit([(X, Y)], class_weight=[2.0], verbose=0), errors.DataError, ["class_weight=[2.0]", "dictionary"],
     ),
     # compile
     "loss name": (
