@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,7 @@ import nnfast
 from nnfast import datasets, layers
 from nnfast.benchmark.reference_step import step_times
 from nnfast.benchmark.timing import format_seconds
-from nnfast.cli import baseline
-from nnfast.errors import MissingExtraError
+from nnfast.cli import baseline, results
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def run(name: str, epochs: int | None, seed: int, output: str, as_json: bool) ->
         "accuracy": float(model.evaluate(data.x_test, data.y_test, verbose=0)[1]),
         "logistic_regression": _logistic_regression(task, data, epochs, seed),
     }
-    facts |= _save(model, history, Path(output), name)
+    facts |= results.save(model, history, output, name)
     facts["step_seconds"] = step_times(make_model(task, seed), data.x, data.y, task.batch_size)
     if as_json:
         print(json.dumps(facts, indent=2))
@@ -114,18 +112,6 @@ def make_model(task: Task, seed: int) -> Any:
 def _logistic_regression(task: Task, data: Data, epochs: int, seed: int) -> float:
     weights = baseline.train(data.x, data.y, CLASSES, epochs, task.batch_size, seed)
     return baseline.accuracy(data.x_test, data.y_test, *weights)
-
-
-def _save(model: Any, history: Any, folder: Path, name: str) -> dict[str, str | None]:
-    """Save the model and, where matplotlib is there, a plot; returns where."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save(folder / f"{name}.nnf")
-    plot: str | None = str(folder / f"{name}.png")
-    try:
-        history.plot(plot)
-    except MissingExtraError:
-        plot = None
-    return {"model": str(folder / f"{name}.nnf"), "plot": plot}
 
 
 def _announce(task: Task, data: Data, seed: int) -> None:
