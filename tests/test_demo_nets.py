@@ -65,12 +65,14 @@ def tones(rows, seed, length):
 
 
 def curves(rows, seed):
-    """Frames: a bright lane, whose place says how to steer."""
+    """Frames: a bright lane that leans to where the driver steers, to and fro."""
     rng = np.random.default_rng(seed)
-    x, y = rng.integers(0, 80, (rows, 120, 160, 3)).astype(np.uint8), rng.uniform(-1, 1, rows).astype(np.float32)
+    x = rng.integers(0, 80, (rows, 120, 160, 3)).astype(np.uint8)
+    y = (0.8 * np.sin(np.arange(rows) / 8)).astype(np.float32)
     for frame, angle in zip(x, y, strict=True):
-        middle = int(80 + 60 * angle)
-        frame[40:, middle - 10 : middle + 10] = 230
+        for row in range(20, 120):
+            middle = int(80 + angle * (110 - row))
+            frame[row, middle - 8 : middle + 8] = 230
     return x, y
 
 
@@ -78,7 +80,7 @@ def curves(rows, seed):
 def made_up(monkeypatch):
     """Loaders of made-up data, and classical methods that have to do with less."""
     loaders = {
-        "load_mnist": lambda: (strokes(900, 0), strokes(200, 1)),
+        "load_mnist": lambda: (strokes(700, 0), strokes(200, 1)),
         "load_pneumonia_mnist": lambda: (spots(600, 0.9, 0), spots(100, 0.7, 1), spots(200, 0.6, 2)),
         "load_fsdd": lambda length=8000: (tones(270, 0, length), tones(60, 1, length)),
         "load_donkeycar": lambda: (curves(160, 0), curves(40, 1)),
@@ -86,6 +88,7 @@ def made_up(monkeypatch):
     for name, loader in loaders.items():
         monkeypatch.setattr(nnfast.datasets, name, loader)
     monkeypatch.setattr(mnist_cnn, "HELD_BACK", 100)
+    monkeypatch.setattr(mnist_cnn, "BATCH", 32)
 
 
 @pytest.fixture
@@ -103,7 +106,7 @@ def test_without_scikit_learn(name, made_up, no_sklearn, tmp_path, capsys):
 
 
 def test_made_up_digits(made_up, tmp_path, capsys):
-    facts = demo(capsys, tmp_path, "mnist-cnn", "--epochs", "6")
+    facts = demo(capsys, tmp_path, "mnist-cnn", "--epochs", "3")
     assert facts["accuracy"] > 0.9
     assert facts["support_vectors"] is None or facts["support_vectors"] > 0.9
 
@@ -115,9 +118,15 @@ def test_made_up_sound(made_up, tmp_path, capsys):
 
 
 def test_made_up_lanes(made_up, tmp_path, capsys):
-    facts = [demo(capsys, tmp_path, "steering", "--epochs", "5") for _ in range(2)]
-    assert facts[0]["mean_absolute_error"] == facts[1]["mean_absolute_error"] < 0.7 * facts[0]["of_the_mean"]
-    assert facts[0]["ridge"] is None or facts[0]["ridge"]["pixels"] < facts[0]["of_the_mean"]
+    facts = demo(capsys, tmp_path, "steering", "--epochs", "8")
+    assert facts["mean_absolute_error"] < 0.6 * facts["of_the_mean"]
+    assert facts["ridge"] is None or facts["ridge"]["pixels"] < facts["of_the_mean"]
+
+
+def test_the_same_seed_gives_the_same_figures(made_up, no_sklearn, tmp_path, capsys):
+    first, again = (demo(capsys, tmp_path, "pneumonia", "--epochs", "1") for _ in range(2))
+    assert first["validation_auc"] == again["validation_auc"]
+    assert first["auc"] == again["auc"]
 
 
 def test_made_up_spots(made_up, tmp_path, capsys):
@@ -186,47 +195,48 @@ def test_digits_on_a_small_budget(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(mnist_cnn, "HELD_BACK", 500)
     monkeypatch.setattr(mnist_cnn, "support_vectors", lambda *_: None)
     part_of(monkeypatch, "load_mnist", 5500)
-    assert demo(capsys, tmp_path, "mnist-cnn", "--epochs", "3")["accuracy"] > 0.95
+    assert demo(capsys, tmp_path, "mnist-cnn", "--epochs", "2")["accuracy"] > 0.93
 
 
-def test_pneumonia_on_a_small_budget(tmp_path, capsys):
+def test_pneumonia_on_a_small_budget(tmp_path, capsys, monkeypatch):
     needs("pneumoniamnist.npz")
-    facts = demo(capsys, tmp_path, "pneumonia", "--epochs", "3")
-    assert facts["auc"] > 0.9
+    monkeypatch.setattr(pneumonia, "logistic_regression", lambda *_: None)
+    monkeypatch.setattr(results, "RESAMPLES", 200)
+    assert demo(capsys, tmp_path, "pneumonia", "--epochs", "2")["auc"] > 0.9
 
 
 def test_spoken_digits_on_a_small_budget(tmp_path, capsys, monkeypatch):
     needs("fsdd_recordings.zip")
     monkeypatch.setattr(spoken_digits, "support_vectors", lambda: None)
-    assert demo(capsys, tmp_path, "spoken-digits", "--epochs", "5")["accuracy"] > 0.75
+    assert demo(capsys, tmp_path, "spoken-digits", "--epochs", "4")["accuracy"] > 0.7
 
 
 def test_steering_on_a_small_budget(tmp_path, capsys):
     needs("donkeycar_tub.tar.gz")
     pytest.importorskip("PIL", reason='JPEG needs Pillow: pip install "nnfast[image]"')
-    facts = demo(capsys, tmp_path, "steering", "--epochs", "5")
-    assert facts["mean_absolute_error"] < 0.85 * facts["of_the_mean"]
+    facts = demo(capsys, tmp_path, "steering", "--epochs", "6")
+    assert facts["mean_absolute_error"] < 0.8 * facts["of_the_mean"]
 
 
 @FULL
 def test_mnist_whole(tmp_path, capsys):
-    facts = demo(capsys, tmp_path, "mnist-cnn")
+    facts = demo(capsys, tmp_path, "mnist-cnn", "--seed", "0")
     assert facts["epochs"] <= 12
     assert facts["accuracy"] >= 0.994
 
 
 @FULL
 def test_spoken_digits_whole(tmp_path, capsys):
-    assert demo(capsys, tmp_path, "spoken-digits")["accuracy"] >= 0.98
+    assert demo(capsys, tmp_path, "spoken-digits", "--seed", "0")["accuracy"] >= 0.98
 
 
 @FULL
 def test_steering_whole(tmp_path, capsys):
-    facts = demo(capsys, tmp_path, "steering")
+    facts = demo(capsys, tmp_path, "steering", "--seed", "0")
     assert facts["mean_absolute_error"] <= 0.5 * facts["of_the_mean"]
     assert facts["mean_absolute_error"] < facts["ridge"]["pixels"]
 
 
 @FULL
 def test_pneumonia_whole(tmp_path, capsys):
-    assert demo(capsys, tmp_path, "pneumonia")["auc"] >= 0.93
+    assert demo(capsys, tmp_path, "pneumonia", "--seed", "0")["auc"] >= 0.93
