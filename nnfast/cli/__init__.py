@@ -63,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
         "income (a table), shakespeare (a GPT that writes text), spam, or turbofan (series)",
     )
     demo.add_argument(
-        "--epochs", type=_positive, help="passes over the training data (default: 10 to 60, as the data need)"
+        "--epochs", type=_positive, help="passes over the training data (default: 10 to 40, as the data need)"
     )
     demo.add_argument("--steps", type=_positive, help="training steps (shakespeare: 2000)")
     demo.add_argument("--seed", type=_natural, default=0, help="seed of weights, dropout and order (default: 0)")

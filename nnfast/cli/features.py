@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nnfast import layers
 
 CELL, DIRECTIONS = 4, 9  # pixels of a cell's side; directions of gradients that are told apart
+PART = 1000  # images at once
 COEFFICIENTS, PARTS = 13, 5
 FRAME, HOP = 256, 80  # samples of a frame, and from one to the next
 
@@ -27,6 +28,11 @@ def gradient_histograms(images: NDArray[Any]) -> NDArray[np.float32]:
     >>> gradient_histograms(np.zeros((2, 28, 28), "uint8")).shape
     (2, 1296)
     """
+    parts = [_of_part(images[first : first + PART]) for first in range(0, len(images), PART)]
+    return np.concatenate(parts)
+
+
+def _of_part(images: NDArray[Any]) -> NDArray[np.float32]:
     light = images.astype(np.float32) / np.float32(255)
     across, down = np.zeros_like(light), np.zeros_like(light)
     across[:, :, 1:-1] = light[:, :, 2:] - light[:, :, :-2]
