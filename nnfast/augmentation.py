@@ -27,7 +27,8 @@ class AugmentedData:
     """Rows of arrays in batches, each passed through layers as in training.
 
     Where layers such as RandomFlip stand in the model itself, they are part of its step; here a thread prepares the next batches meanwhile,
-    and MixUp and CutMix can change labels too. Batch i of epoch e is a function of the data, the seed and the layers alone.
+    and MixUp and CutMix can change labels too. Batch i of epoch e is a function of the data, the seed and the layers alone; a layer
+    without a seed of its own gets its stream of random numbers when it is made, so call set_random_seed before.
 
     Args:
         x: array of shape (rows, ...), floats or integers (uint8 images).
