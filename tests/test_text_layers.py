@@ -86,7 +86,7 @@ def test_categories_and_bins_also_inside_a_model():
         (lambda: layers.StringLookup(vocabulary=["a"], num_oov_indices=0)(["b"]), DataError, "not in the vocabulary"),
         (lambda: layers.StringLookup(vocabulary=["a"])([0.5]), DataError, "strings or whole numbers"),
         (lambda: layers.TextVectorization(split="commas"), ValueError, "whitespace, character"),
-        (lambda: layers.TextVectorization(output_mode="tf_idf"), ValueError, "output_mode"),
+        (lambda: layers.TextVectorization(output_mode="one_hot"), ValueError, "output_mode"),
         (lambda: layers.Discretization([1.0, 0.0]), ValueError, "ascending"),
         (lambda: layers.Discretization(num_bins=3)(np.ones(2)), DataError, "adapt"),
         (lambda: layers.Discretization(), ValueError, "bin_boundaries"),
@@ -96,3 +96,42 @@ def test_categories_and_bins_also_inside_a_model():
 def test_wrong_use(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_tf_idf_weighs_words_by_how_few_texts_have_them():
+    texts = ["the cat", "the dog the", "the end"]
+    layer = layers.TextVectorization(output_mode="tf_idf")
+    layer.adapt(texts)
+    words = layer.get_vocabulary()
+    found = layer(["the the cat", "cow"])
+    everywhere, rare = np.log(1 + 3 / (1 + 3)), np.log(1 + 3 / (1 + 1))
+    assert found[0][words.index("the")] == pytest.approx(2 * everywhere)
+    assert found[0][words.index("cat")] == pytest.approx(rare)
+    assert np.count_nonzero(found[0]) == 2
+    assert found[1][1] == pytest.approx((everywhere + 3 * rare) / 4)  # unknown: the mean
+    assert found[1].sum() == found[1][1]
+    again = layers.TextVectorization.from_config(layer.get_config())
+    np.testing.assert_array_equal(again(["the the cat", "cow"]), found)
+
+
+def test_tf_idf_of_lookups():
+    lookup = layers.StringLookup(vocabulary=["a", "b"], idf_weights=[0.5, 2.0], output_mode="tf_idf")
+    assert lookup([["a", "b", "b"], ["c", "a", "a"]]).tolist() == [[0.0, 0.5, 4.0], [1.25, 1.0, 0.0]]
+    rows = layers.IntegerLookup(output_mode="tf_idf")
+    rows.adapt(np.array([[1, 1], [1, 2]]))
+    assert rows.get_vocabulary() == [-1, 1, 2]
+    np.testing.assert_allclose(rows(np.array([[2, 2]])), [[0, 0, 2 * np.log(1 + 2 / 2)]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"vocabulary": ["a"], "output_mode": "tf_idf"},
+        {"vocabulary": ["a"], "output_mode": "tf_idf", "idf_weights": [1.0, 2.0]},
+        {"vocabulary": ["a"], "output_mode": "count", "idf_weights": [1.0]},
+        {"output_mode": "tf_idf", "idf_weights": [1.0]},
+    ],
+)
+def test_wrong_idf_weights(arguments):
+    with pytest.raises(ValueError, match="idf_weights"):
+        layers.StringLookup(**arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -170,3 +171,43 @@ class LogCoshError(MeanMetric):
 
     def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return losses.log_cosh(y_true, y_pred)
+
+
+@serialization.register("metric", "mase", "MASE")
+class MeanAbsoluteScaledError(MeanMetric):
+    """The mean absolute error over that of a naive forecast on the training series: below 1 is better (Hyndman and Koehler 2006).
+
+    scale: the naive forecast's mean absolute error; `MeanAbsoluteScaledError.of_series(series, season)` finds it.
+
+    >>> import numpy as np
+    >>> metric = MeanAbsoluteScaledError.of_series(np.array([0.0, 2.0, 0.0, 2.0]))
+    >>> metric(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    0.5
+    """
+
+    direction = "down"
+
+    def __init__(self, scale: float, name: str | None = None, dtype: str | None = None) -> None:
+        super().__init__(name, dtype)
+        if not 0 < scale < math.inf:
+            raise ValueError(
+                f"MeanAbsoluteScaledError(scale={scale!r}): expected a positive number; a constant series has no scale"
+            )
+        self.scale = float(scale)
+
+    @classmethod
+    def of_series(cls, series: Any, season: int = 1, name: str | None = None) -> MeanAbsoluteScaledError:
+        """Scaled by mean |series[t] - series[t - season]| over a training series (time,) or (time, features)."""
+        values = np.asarray(series, np.float64)
+        if not 1 <= season < len(values):
+            raise ValueError(
+                f"MeanAbsoluteScaledError.of_series(season={season!r}): expected 1 to {len(values) - 1}, steps of the series"
+            )
+        changes = np.abs(values[season:] - values[:-season])
+        return cls(ordered_sum(changes) / changes.size, name)
+
+    def values(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        return ops.divide(losses.mean_absolute_error(y_true, y_pred), self.scale)
+
+    def get_config(self) -> Config:
+        return {"scale": self.scale, **super().get_config()}
