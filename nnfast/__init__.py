@@ -26,6 +26,7 @@ from nnfast._version import __version__
 from nnfast.augmentation import AugmentedData
 from nnfast.boundary import guard as _guard
 from nnfast.boundary import guard_methods as _guard_methods
+from nnfast.columns import Columns
 from nnfast.config import floatx, get_num_threads, num_threads, set_floatx, set_num_threads, show_config
 from nnfast.generation import generate
 from nnfast.gradient import value_and_grad
@@ -42,6 +43,7 @@ from nnfast.variable import Variable
 
 __all__ = [
     "AugmentedData",
+    "Columns",
     "Input",
     "Model",
     "SentenceEncoder",
