@@ -8,6 +8,8 @@ from checks import ops
 
 from nnfast import cli, numerics
 from nnfast._core import runtime
+from nnfast.ops.registry import OPS
+from nnfast.plan.eager import run_op
 from nnfast.precision import measure as measuring
 from nnfast.precision import measured
 from nnfast.precision.functions import FUNCTIONS, Function
@@ -88,3 +90,21 @@ def test_command(capsys, tmp_path):
 
 def numerics_of_sample(name):
     return measured()["functions"][name]["sample"]["sha256"]
+
+
+@pytest.mark.parametrize("level", ops.LEVELS)
+@pytest.mark.parametrize(("dtype", "exponents"), [("float32", (15, 128)), ("float64", (35, 1024))])
+def test_large_angles(dtype, exponents, level):
+    """From where three parts of pi / 2 no longer suffice, to the largest number; each lane by itself; the double nearest to a multiple."""
+    rng = np.random.default_rng(3)
+    x = (rng.uniform(-2, 2, 20_000) * 2.0 ** (rng.integers(*exponents, 20_000) - 1)).astype(dtype)
+    x[::5] = rng.uniform(-4, 4, 4000)
+    x[:3] = np.finfo(dtype).max, -np.finfo(dtype).max, 16367173.0 * 2.0**72
+    if dtype == "float64":
+        x[3] = 6381956970095103 * 2.0**797
+    for name in ("sin", "cos"):
+        found = run_op(OPS[name], [x], {}, level=level, threads=1)[0]
+        exact = getattr(np, name)(x.astype(np.longdouble))  # in double, that of libm is off by 8 ULP at x[3]
+        error = np.abs(found - exact) / np.spacing(np.abs(exact).astype(dtype))
+        assert error.max() <= 2, (name, x[error.argmax()])
+        assert np.isnan(run_op(OPS[name], [x[:1] * np.array([np.inf], dtype)], {}, level=level, threads=1)[0]).all()

@@ -1,13 +1,12 @@
 /* sin and cos of radians, and of whole turns.
  *
  * x = n pi/2 + r, |r| <= pi/4, with pi/2 in three parts; each multiply-add but the last is exact or its error small
- * against r. From NNF_ANGLE_MAX on, where that no longer holds, the result is NaN rather than a wrong number. */
+ * against r. From NNF_ANGLE_MAX on that no longer holds: integers do it there (angles.h), lane by lane. */
 #ifndef NNF_MATH_TRIGONOMETRIC_H
 #define NNF_MATH_TRIGONOMETRIC_H
 
+#include "angles.h"
 #include "polynomial.h"
-
-#define NNF_ANGLE_MAX NNF_PAIR(0x1p20f, 0x1p40)
 
 #if NNF_REAL == 32
 /* Relative error below 2^-28 (sine), 2^-33 (cosine). */
@@ -44,12 +43,24 @@ NNF_INLINE vec sin_quadrant(vec r, ivec quadrant) {
 }
 
 NNF_INLINE vec trigonometric_reduce(vec x, ivec *quadrant) {
-    x = v_select(v_lt(v_abs(x), v_set(NNF_ANGLE_MAX)), x, v_set(NNF_NAN));
-    const vec n = v_round(v_mul(x, v_set((real)0x1.45f306dc9c883p-1)));
+    const mask small = v_lt(v_abs(x), v_set(NNF_ANGLE_MAX));
+    const vec angle = v_select(small, x, v_zero());
+    const vec n = v_round(v_mul(angle, v_set((real)0x1.45f306dc9c883p-1)));
     *quadrant = v_to_int(n);
-    vec r = v_fnma(n, v_set(NNF_PAIR(0x1.921fb6p+0f, 0x1.921fb54442d18p+0)), x);
+    vec r = v_fnma(n, v_set(NNF_PAIR(0x1.921fb6p+0f, 0x1.921fb54442d18p+0)), angle);
     r = v_fnma(n, v_set(NNF_PAIR(-0x1.777a5cp-25f, 0x1.1a62633145c07p-54)), r);
-    return v_fnma(n, v_set(NNF_PAIR(-0x1.ee59dap-50f, -0x1.f1976b7ed8fbcp-110)), r);
+    r = v_fnma(n, v_set(NNF_PAIR(-0x1.ee59dap-50f, -0x1.f1976b7ed8fbcp-110)), r);
+    if (__builtin_expect(m_any(m_not(small)), 0)) {
+        real angles[LANES], rests[LANES];
+        bits quadrants[LANES];
+        v_store(angles, x);
+        v_store(rests, r);
+        __builtin_memcpy(quadrants, quadrant, sizeof quadrants);
+        reduce_large(LANES, angles, rests, quadrants);
+        __builtin_memcpy(quadrant, quadrants, sizeof quadrants);
+        r = v_load(rests);
+    }
+    return r;
 }
 
 NNF_INLINE vec v_sin(vec x) {

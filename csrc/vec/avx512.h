@@ -23,6 +23,7 @@ NNF_INLINE mask m_first(int64_t n) { return (mask)_bzhi_u32((1u << LANES) - 1, (
 NNF_INLINE mask m_and(mask a, mask b) { return a & b; }
 NNF_INLINE mask m_or(mask a, mask b) { return a | b; }
 NNF_INLINE mask m_not(mask a) { return (mask)~a; }
+NNF_INLINE int m_any(mask a) { return a != 0; }
 
 NNF_INLINE vec v_load(const real *p) { return NNF_X86(loadu)(p); }
 NNF_INLINE vec v_load_halves(const real *low, const real *high) {

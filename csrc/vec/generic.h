@@ -53,6 +53,13 @@ NNF_INLINE mask m_and(mask a, mask b) { return a & b; }
 NNF_INLINE mask m_or(mask a, mask b) { return a | b; }
 NNF_INLINE mask m_not(mask a) { return ~a; }
 
+NNF_INLINE int m_any(mask a) {
+    bits any = 0;
+    for (int i = 0; i < LANES; i++)
+        any |= a[i];
+    return any != 0;
+}
+
 NNF_INLINE mask m_first(int64_t n) {
     ivec lane;
     for (int i = 0; i < LANES; i++)

@@ -112,7 +112,6 @@ unary(
     lambda n, d: [call("multiply", d, call("cos", n.inputs[0]))],
     flops=20,
     domain=(-1e4, 1e4),
-    special=False,
     keeps_zero=True,
 )
 unary(
@@ -122,7 +121,6 @@ unary(
     lambda n, d: [call("negative", call("multiply", d, call("sin", n.inputs[0])))],
     flops=20,
     domain=(-1e4, 1e4),
-    special=False,
 )
 unary(
     "floor",

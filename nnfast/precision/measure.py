@@ -131,8 +131,6 @@ def _look_for_worse(worst: _Worst, found: np.ndarray, function: Function, x: np.
     if not candidates.size:
         return
     error = ulps(found[candidates], exact[candidates])
-    if function.below < np.inf:
-        error[~(np.abs(x[candidates]) < function.below)] = 0.0
     i = int(error.argmax())
     if error[i] > worst.ulp:
         worst.ulp, worst.pattern = float(error[i]), int(bits[candidates[i]])
