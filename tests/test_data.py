@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nnfast import data
-from nnfast.errors import DataError, DtypeError, LabelError, UnknownNameError
+from nnfast.errors import DataError, DtypeError, UnknownNameError
 
 
 class Interface:
@@ -228,18 +228,3 @@ def test_nan_on_request():
     with pytest.raises(DataError, match="y: row 1"):
         data.ArraySource(np.zeros((2, 1)), np.array([0, np.inf]), check_nan=True)
     assert data.find_not_finite(np.zeros(3, int)) is None
-
-
-@pytest.mark.parametrize(
-    ("labels", "row", "value"),
-    [([0, 1, 3], 2, "3"), ([0, -1], 1, "-1"), ([0.5], 0, "0.5"), ([0.0, float("nan")], 1, "nan"), ([[0], [7]], 1, "7")],
-)
-def test_labels(labels, row, value):
-    with pytest.raises(LabelError, match=f"row {row} has label {value}; the model has 3 outputs"):
-        data.check_labels(np.array(labels), 3)
-
-
-def test_labels_in_range():
-    data.check_labels(np.array([0, 1, 2], np.uint8), 3)
-    data.check_labels(np.array([0.0, 2.0]), 3)
-    data.check_labels(np.zeros(0, int), 3)

@@ -5,7 +5,7 @@ ahead). ImageFolder, WavFolder and BlockShuffled give batches from files, Bucket
 ConsecutiveWindows from long series; windows, of time series.
 """
 
-from nnfast.data.arrays import as_rows, check_finite, check_labels, find_not_finite, is_array_like
+from nnfast.data.arrays import as_rows, check_finite, find_not_finite, is_array_like
 from nnfast.data.batches import BatchSource, is_batch_source, make_source
 from nnfast.data.blocks import BlockShuffled
 from nnfast.data.buckets import BucketedBatches
@@ -37,7 +37,6 @@ __all__ = [
     "as_weight_list",
     "check_batch_size",
     "check_finite",
-    "check_labels",
     "class_weights",
     "find_not_finite",
     "is_array_like",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnfast.errors import DataError, DtypeError, LabelError
+from nnfast.errors import DataError, DtypeError
 
 DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -86,30 +86,6 @@ def check_finite(array: NDArray[Any], name: str) -> None:
     row = find_not_finite(array)
     if row is not None:
         raise DataError(f"{name}: row {row} has a NaN or an infinity; remove or fill such rows")
-
-
-def check_labels(labels: NDArray[Any], classes: int, name: str = "y") -> None:
-    """Raise where a class label is not one of 0 .. classes - 1, naming the row.
-
-    Args:
-        labels: numbers of shape (rows, ...).
-        classes: number of classes, the size of the model's last axis.
-
-    Raises:
-        LabelError: a label is negative, too large or not a whole number.
-    """
-    step = max(1, _CHUNK // max(1, labels[:1].size))
-    for first in range(0, len(labels), step):
-        chunk = labels[first : first + step].reshape(len(labels[first : first + step]), -1)
-        wrong = ~((chunk >= 0) & (chunk < classes))  # true for NaN too
-        if chunk.dtype.kind == "f":
-            wrong |= chunk != np.floor(chunk)
-        if wrong.any():
-            row, column = (int(i) for i in np.argwhere(wrong)[0])
-            raise LabelError(
-                f"{name}: row {first + row} has label {chunk[row, column].item()!r}; the model has {classes} outputs, "
-                f"so labels go from 0 to {classes - 1}"
-            )
 
 
 def _to_array(x: Any, name: str) -> NDArray[Any]:
