@@ -5,6 +5,7 @@ In: `Input(...)` and layers called on symbols. Out: the history from which nnfas
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,11 @@ def infer_outputs(function: Callable[[Any], Any], inputs: Any) -> list[tuple[Sha
             raise ShapeError(
                 f"it works with {size} in place of None, but with no other size: fix it, as in Input(({size}, ...))"
             )
-    found += [_trace(function, inputs, batch, size) for batch in ((3,) if found else (2, 3))]
+    try:
+        found += [_trace(function, inputs, batch, size) for batch in ((3,) if found else (2, 3))]
+    except NnfastError as error:
+        _hide_batch(error, function, inputs)
+        raise
     if len({len(values) for values in found}) > 1:
         raise ShapeError("the number of a layer's outputs depends on the size of an axis that is not fixed")
     specs = []
@@ -129,6 +134,21 @@ def try_sizes(function: Callable[[Any], Any], inputs: Any, most: int = len(SIZES
 def _has_ones(found: Sequence[tuple[int, list[Value]]]) -> bool:
     """Has a result an axis of size 1, as after pooling? A larger size tells whether it stays so."""
     return any(1 in value.shape[1:] for value in found[-1][1])
+
+
+def _hide_batch(error: NnfastError, function: Callable[[Any], Any], inputs: Any) -> None:
+    """Put None, and None*n, where an error for 2 rows has other numbers than the same one for 3 rows."""
+    try:
+        _trace(function, inputs, 3)
+    except NnfastError as other:
+        parts, others = (re.split(r"(\d+)", str(x)) for x in (error, other))
+        if parts[::2] != others[::2]:
+            return
+        for i in range(1, len(parts), 2):
+            each = int(others[i]) - int(parts[i])
+            if each and int(parts[i]) == 2 * each:
+                parts[i] = "None" if each == 1 else f"None*{each}"
+        error.args = ("".join(parts), *error.args[1:])
 
 
 def _trace(function: Callable[[Any], Any], inputs: Any, batch: int, size: int | None = None) -> list[Value]:

@@ -198,7 +198,7 @@ WRONG = {
     "for": (lambda: functional(list), errors.GraphError, ["cannot be unpacked", "x[:, 0:1]"]),
     "index": (lambda: functional(lambda x: x[:, 9]), errors.ShapeError, ["9 is out of range", "size 4"]),
     "shapes": (
-        lambda: nnfast.Input((4,)) + nnfast.Input((3,)), errors.ShapeError, ["add", "[[None, 4], [None, 3]]"],
+        lambda: nnfast.Input((4,)) + nnfast.Input((3,)), errors.ShapeError, ["add", "[[None, 4], [None, 3]]", "shapes [None, 4] and [None, 3]"],
     ),
     "product": (lambda: nnfast.Input((4,)) @ nnfast.Input((3,)), errors.ShapeError, ["matmul", "do not fit"]),
     "variable": (lambda: nnfast.Input((4,)) * nnfast.Variable((4,)), errors.NnfastError, ["add_weight"]),
