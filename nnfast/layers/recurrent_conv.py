@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from nnfast import activations, initializers, ops, regularizers, serialization
+from nnfast import activations, initializers, ops, regularizers, serialization, windows
 from nnfast.errors import ShapeError
 from nnfast.layers.base import Layer
 from nnfast.layers.recurrent import RNN
@@ -43,11 +43,11 @@ class ConvLSTMCell(Layer):
         self.axes = axes
         self.filters = int(filters)
         self.sizes: tuple[int, ...] = ()  # of the states, known after build
-        self.kernel_size = convolving.positive_sizes(kernel_size, axes, "kernel_size", owner)
-        self.strides = convolving.positive_sizes(strides, axes, "strides", owner)
-        self.padding = convolving.check_padding(padding, axes, owner)
-        self.data_format = convolving.check_data_format(data_format, owner)
-        self.dilation_rate = convolving.positive_sizes(dilation_rate, axes, "dilation_rate", owner)
+        self.kernel_size = windows.per_axis(kernel_size, axes, owner, "kernel_size")
+        self.strides = windows.per_axis(strides, axes, owner, "strides")
+        self.padding = windows.check_padding(padding, axes, owner, convolving.paddings(axes))
+        self.data_format = windows.check_data_format(data_format, owner)
+        self.dilation_rate = windows.per_axis(dilation_rate, axes, owner, "dilation_rate")
         self.activation = activations.get(activation)
         self.recurrent_activation = activations.get(recurrent_activation)
         self.use_bias = use_bias
@@ -89,13 +89,9 @@ class ConvLSTMCell(Layer):
                 start = self.bias.numpy()
                 start[self.filters : 2 * self.filters] = 1.0
                 self.bias.assign(start)
-        pairs = convolving.padding_pairs(self.padding, sizes[:-1], self.kernel_size, self.strides, self.dilation_rate)
-        self.sizes = tuple(
-            (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
-            for size, (before, after), kernel, stride, dilation in zip(
-                sizes[:-1], pairs, self.kernel_size, self.strides, self.dilation_rate, strict=True
-            )
-        )
+        form = sizes[:-1], self.kernel_size, self.strides
+        pairs = windows.padding_of(self.padding, *form, self.dilation_rate)
+        self.sizes = windows.output_sizes(self.name, *form, pairs, self.dilation_rate)
 
     @property
     def state_size(self) -> list[tuple[int, ...]]:
