@@ -43,7 +43,7 @@ class GradientFunction:
         return list(self.wrt) if isinstance(self.wrt, Sequence) else list(self.wrt.trainable_weights)
 
     def __call__(self, *arrays: Any) -> tuple[np.ndarray, list[np.ndarray]]:
-        given = [as_tensor(a, "float32") for a in arrays]
+        given = [as_tensor(a, "float32", "array") for a in arrays]
         with self._lock:
             key = (tuple((a.shape, str(a.dtype)) for a in given), get_num_threads())
             plan = self._plans.get(key)

@@ -5,6 +5,7 @@ In: an op and arrays. Out: arrays. So arrays go through the same kernels as mode
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections import OrderedDict
@@ -16,7 +17,7 @@ import numpy as np
 from nnfast._core.calls import Calls
 from nnfast.boundary import refuse_unfolded
 from nnfast.config import get_num_threads
-from nnfast.errors import DtypeError, ShapeError
+from nnfast.errors import DataError, DtypeError, ShapeError
 from nnfast.graph import trace
 from nnfast.graph.ir import DTYPES, Graph
 from nnfast.locks import free_in_child
@@ -33,12 +34,12 @@ MOST_PLANS = 256
 INT32 = np.iinfo(np.int32)
 
 
-def as_tensor(x: Any, floating: str) -> np.ndarray:
+def as_tensor(x: Any, floating: str, name: str = "operand") -> np.ndarray:
     """An array of a dtype that kernels take: floats stay, integers become int32, numbers get the dtype of the other operands."""
     if trace.is_variable(x):
         return x.numpy()
-    array = np.asarray(x)
-    refuse_unfolded(array, "operand")
+    array = _as_array(x, name)
+    refuse_unfolded(array, name)
     if array.dtype.kind == "f":
         if not isinstance(x, np.ndarray | np.generic):
             return array.astype(floating)
@@ -50,10 +51,24 @@ def as_tensor(x: Any, floating: str) -> np.ndarray:
     if array.dtype.kind in "iu":
         if array.size and (array.max() > INT32.max or array.min() < INT32.min):
             raise DtypeError(
-                f"integers from {array.min()} to {array.max()}: nnfast computes with int32; cast to a float first"
+                f"{name}: integers from {array.min()} to {array.max()}: nnfast computes with int32; cast to a float first"
             )
         return array.astype(np.int32)
-    raise DtypeError(f"an operand of type {type(x).__name__} and dtype {array.dtype}: expected numbers")
+    raise DtypeError(f"{name} of type {type(x).__name__} and dtype {array.dtype}: expected numbers")
+
+
+def _as_array(x: Any, name: str) -> np.ndarray:
+    """np.asarray(x), but what it would refuse in its own words, or take without its mask, is refused by name."""
+    if type(x) is np.ndarray:
+        return x
+    if "numpy.ma" in sys.modules and isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise DataError(f"{name} is a masked array with masked elements; fill them first, as in x.filled(0)")
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise DtypeError(
+            f"{name} of type {type(x).__name__}: expected numbers, in rows of equal length ({error})"
+        ) from None
 
 
 class OpCall:
@@ -76,7 +91,7 @@ class OpCall:
         op = self.op
         op.check_operands(len(operands))
         if op.view:
-            return [op.reference(as_tensor(operands[0], "float32"), **self.attributes).copy()]
+            return [op.reference(as_tensor(operands[0], "float32", f"{op.name}: operand {op.inputs[0]}"), **self.attributes).copy()]
         arrays = converted(op, operands)
         results = run_op(op, arrays, self.attributes, out=out)
         if op.kind != "update" and all(a is b for a, b in zip(arrays, operands, strict=True)):
@@ -119,8 +134,13 @@ def compute(op: OpDef, operands: Sequence[Any], attributes: dict[str, Any]) -> A
 def converted(op: OpDef, operands: Sequence[Any]) -> list[np.ndarray]:
     if op.kind in ("update", "random"):
         return [np.asarray(x) for x in operands]
-    floating = trace.float_dtype([np.asarray(x) if isinstance(x, list | tuple) else x for x in operands])
-    return [as_tensor(x, floating) for x in operands]
+    names = [f"{op.name}: operand {op.inputs[min(i, len(op.inputs) - 1)].lstrip('*')}" for i in range(len(operands))]
+    items = [
+        _as_array(x, name) if isinstance(x, list | tuple | np.ndarray) else x
+        for x, name in zip(operands, names, strict=True)
+    ]
+    floating = trace.float_dtype(items)
+    return [as_tensor(x, floating, name) for x, name in zip(operands, names, strict=True)]
 
 
 def _check_slot(op: OpDef, arrays: Sequence[np.ndarray]) -> None:

@@ -32,7 +32,7 @@ def functions():
     ]
     found = {}
     for module in modules:
-        for name in sorted(getattr(module, "__all__", None) or vars(module)):
+        for name in sorted(getattr(module, "__all__", None) or dir(module)):
             item = getattr(module, name)
             own = str(getattr(item, "__module__", "")).startswith("nnfast")
             if callable(item) and own and not name.startswith("_") and name not in EXCEPT:
@@ -123,9 +123,14 @@ def call_all(name, function, calls, seed):
         variable = any(p.kind == p.VAR_POSITIONAL for p in parameters)
         for parameter, key in zip(parameters, chosen, strict=False):
             optional = parameter.default is not parameter.empty or parameter.kind == parameter.KEYWORD_ONLY
-            if parameter.kind == parameter.VAR_POSITIONAL or not optional:
+            if parameter.kind == parameter.VAR_POSITIONAL:
+                more = chosen[-rng.randint(1, 3) :]
+                arguments += [known[other] for other in more]
+                used += [f"{parameter.name}={other}" for other in more]
+                continue
+            if not optional:
                 arguments.append(known[key])
-            elif variable or rng.random() > 0.2:
+            elif (variable and parameter.kind != parameter.KEYWORD_ONLY) or rng.random() > 0.2:
                 continue
             else:
                 options[parameter.name] = known[key]
