@@ -47,13 +47,13 @@ def guard(modules: Iterable[ModuleType]) -> None:
             elif isinstance(item, type) and not issubclass(item, BaseException):
                 init = unwrap(item.__init__)
                 if isinstance(init, FunctionType) and not hasattr(vars(item).get("__init__"), "_nnfast_named"):
-                    type.__setattr__(item, "__init__", named(init, name, of=item))
+                    type.__setattr__(item, "__init__", named(init, name, of=item, folded=True))
 
 
 def guard_methods(owner: type, names: Iterable[str]) -> None:
     """The same for methods."""
     for name in names:
-        type.__setattr__(owner, name, named(vars(owner)[name], name))
+        type.__setattr__(owner, name, named(vars(owner)[name], name, folded=True))
 
 
 def refuse_unfolded(array: np.ndarray[Any, Any], name: str) -> None:
@@ -75,17 +75,22 @@ def refuse_unfolded(array: np.ndarray[Any, Any], name: str) -> None:
         )
 
 
-def named(function: Callable[..., Any], name: str, of: type | None = None) -> Callable[..., Any]:
-    """The function, or constructor of the class `of`, as users call it: the outermost such call is the one that errors name."""
+def named(function: Callable[..., Any], name: str, of: type | None = None, folded: bool = False) -> Callable[..., Any]:
+    """The function, or constructor of the class `of`, as users call it: the outermost such call is the one that errors name.
+
+    folded: it takes rows from arrays where they lie, and itself refuses to unfold what it would have to copy.
+    """
 
     @wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        for value in arguments:
-            if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
-                refuse_unfolded(value, name)
-        for key, value in options.items():
-            if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
-                refuse_unfolded(value, key)
+        if not folded:
+            for i, value in enumerate(arguments):
+                if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
+                    parameters = _parameters(function)
+                    refuse_unfolded(value, f"{name}({parameters[i]})" if i < len(parameters) else name)
+            for key, value in options.items():
+                if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
+                    refuse_unfolded(value, f"{name}({key})")
         try:
             return function(*arguments, **options)
         except (*_CAUSED, NnfastError) as error:
@@ -100,11 +105,16 @@ def named(function: Callable[..., Any], name: str, of: type | None = None) -> Ca
     return call
 
 
+def _parameters(function: Callable[..., Any]) -> list[str]:
+    code = unwrap(function).__code__
+    return list(code.co_varnames[: code.co_argcount])
+
+
 def _better(
     error: Exception, function: Callable[..., Any], name: str, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> Exception:
     code = unwrap(function).__code__
-    parameters = list(code.co_varnames[: code.co_argcount])
+    parameters = _parameters(function)
     given = dict(zip(parameters, arguments, strict=False)) | options
     rest = arguments[len(parameters) :]
     inner = getattr(error, "_nnfast_message", None)  # what it was before a call inside this one was named

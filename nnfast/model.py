@@ -229,7 +229,7 @@ class Model(Structure):
         rates = (lambda count: self.optimizer.rates_of_batches(self.state.iteration, count)) if training else None
         totals, step_kind = Totals(), self.state.kind if training else "test"
         phase = Phase(self.state, self.train_step_for if training else self.test_step_for, rates, totals)
-        list(phase.run(source, np.arange(source.rows), source.rows, None))
+        list(phase.run(source, source.plain_order(), source.rows, None))
         if sample_weight is None and not class_weight and totals.step is not None:
             need_compiled(self._compiled, kind).quick.add(step_kind, x, y, totals.step)
         return _as_results(totals.logs(), return_dict)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnfast.boundary import refuse_unfolded
 from nnfast.errors import DataError, DtypeError
 
 DTYPES = (
@@ -43,7 +44,7 @@ def as_rows(x: Any, name: str) -> NDArray[Any]:
 
     Raises:
         DtypeError: x holds objects, text, complex numbers or no numbers at all.
-        DataError: x has no axis, or masked elements.
+        DataError: x has no axis, has masked elements, or would have to be copied and repeats few elements over gigabytes.
 
     >>> as_rows([[1.0, 2.0], [3.0, 4.0]], "x").shape
     (2, 2)
@@ -53,10 +54,10 @@ def as_rows(x: Any, name: str) -> NDArray[Any]:
         raise DtypeError(_dtype_message(array, x, name))
     if array.ndim == 0:
         raise DataError(f"{name} is the single number {array[()]!r}: expected an array with one row per sample")
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if not native.flags.aligned or not _rows_contiguous(native):
-        return np.array(native, order="C", subok=False)
-    return native.view(np.ndarray)
+    if not array.dtype.isnative or not array.flags.aligned or not _rows_contiguous(array):
+        refuse_unfolded(array, name)
+        return np.array(array, array.dtype.newbyteorder("="), order="C", subok=False)
+    return array.view(np.ndarray)
 
 
 def find_not_finite(array: NDArray[Any]) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,22 @@ class ArraySource:
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """The shuffled order of the rows in an epoch; see `permutation`."""
-        return permutation(self.rows, seed, epoch)
+        with self._memory_for_order():
+            return permutation(self.rows, seed, epoch)
+
+    def plain_order(self) -> NDArray[np.int64]:
+        """The rows as they lie."""
+        with self._memory_for_order():
+            return np.arange(self.rows)
+
+    @contextmanager
+    def _memory_for_order(self) -> Iterator[None]:
+        try:
+            yield
+        except MemoryError:
+            raise MemoryError(
+                f"no memory for the order of the {self.rows:,} rows of x ({8 * self.rows:,} bytes): give fewer, or batches"
+            ) from None
 
     def batches(self, batch_size: int, order: NDArray[np.int64] | None = None) -> Iterator[list[NDArray[Any]]]:
         """The batches of one epoch; without `order` they are views of the arrays. The last may be smaller."""

@@ -92,7 +92,7 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
             run.begin_epoch()
             order = None
             if isinstance(source, ArraySource):
-                order = source.order(model.state.seed, epoch) if options["shuffle"] else np.arange(source.rows)
+                order = source.order(model.state.seed, epoch) if options["shuffle"] else source.plain_order()
             logs = _run_epoch(model, source, order, batch_size, steps, run, progress)
             if validation is not None and (epoch + 1) % _count("validation_freq", options["validation_freq"], 1) == 0:
                 size = options["validation_batch_size"] or batch_size
@@ -159,7 +159,7 @@ def evaluate_source(
     reset_where_asked(model, source)
     phase = Phase(model.state, model.test_step_for, None, totals)
     singly = callbacks.needs_batches_of("test")
-    order = np.arange(source.rows) if isinstance(source, ArraySource) else None
+    order = source.plain_order() if isinstance(source, ArraySource) else None
     callbacks.on_test_begin()
     if singly:
         phase.before_run = lambda: callbacks.on_test_batch_begin(totals.batches)
