@@ -62,6 +62,7 @@ class Plan:
         threads_asked: int,
         level: str | None,
         streams: Streams | None,
+        beside: Plan | None = None,
     ) -> None:
         self.graph = graph
         self.steps = steps
@@ -84,11 +85,15 @@ class Plan:
         self._constants = runtime.Memory(max(layout.constant_bytes, 64))
         for value in graph.constants.values():
             self._view(self._constants, value)[...] = value.payload
-        self.arena = self._new_arena()
+        self.arena: Any = beside.arena if beside is not None and self._fits_into(beside) else self._new_arena()
         self._executor = self._new_executor(self.arena)
         self._lock = free_in_child(threading.Lock())
         self._gathers = [i for i, step in enumerate(steps) if step.kernel.startswith("gather_rows")]
         self._records = [i for i, step in enumerate(steps) if step.kernel == "record"]
+
+    def _fits_into(self, other: Plan) -> bool:
+        """Whether another plan's arena does for this one: large enough, and with the gradients, whose padding has to stay, in the same places."""
+        return self.peak_bytes <= other.peak_bytes and gradient_places(self) == gradient_places(other)
 
     def _new_arena(self) -> Any:
         try:
@@ -244,6 +249,12 @@ class Plan:
         return list(zip((step.title for step in self.steps), self._executor.profile_ns(), strict=True))
 
 
+def gradient_places(plan: Plan) -> list[Place]:
+    """Where updates of weights, or of sums of gradients, read their gradients."""
+    updates = [node for node in plan.graph.nodes if node.op.kind == "update" and "learning_rate" in node.op.inputs]
+    return [plan.layout.places[node.inputs[1]] for node in updates]
+
+
 def _fill(out: np.ndarray, result: np.ndarray) -> np.ndarray:
     """`out` with the result in it."""
     if out.shape != result.shape:
@@ -263,8 +274,9 @@ def build(
     streams: Streams | None = None,
     without: Collection[str] = (),
     level: str | None = None,
+    beside: Plan | None = None,
 ) -> Plan:
-    """Plan a graph: memory, steps, division of work."""
+    """Plan a graph: memory, steps, division of work. beside: a plan that never runs at the same time, whose arena is shared where that goes."""
     if streams is not None:
         graph.variable(streams.counters)  # read by the steps around the graph
     layout = plan_memory(graph, {} if IN_PLACE in without else reuse_in_place(graph), bound=streams is None)
@@ -272,7 +284,7 @@ def build(
     if streams is not None:
         steps = [*_gather_steps(graph, layout, streams), *steps, *_record_steps(graph, layout, streams)]
     used = divide(steps, threads)
-    return Plan(graph, layout, steps, used, threads, level, streams)
+    return Plan(graph, layout, steps, used, threads, level, streams, beside)
 
 
 def _external(layout: Layout, place: int, nbytes: int = 0) -> Place:

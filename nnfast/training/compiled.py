@@ -98,9 +98,11 @@ class Compiled:
             optimizer = None if kind == "test" else self.optimizer
             if optimizer is not None:
                 state.prepare(weights, optimizer)
+            # Batches of both kinds come in turn: the larger plan, which updates, is made first and lends its arena.
+            beside = self.step("train", signature).plan if kind == "accumulate" else None
             groups = recompute_groups(model, self.settings.get("recompute"))
             found = self.steps[key] = make_step(
-                model, targets, state, signature, optimizer, self.without, kind != "accumulate", groups
+                model, targets, state, signature, optimizer, self.without, kind != "accumulate", groups, beside
             )
             if len(self.steps) > MOST_PLANS:
                 self.steps.popitem(last=False)

@@ -106,9 +106,10 @@ def make_step(
     without: Sequence[str] = (),
     updates: bool = True,
     groups: Mapping[Any, int] | None = None,
+    beside: Plan | None = None,
 ) -> Step:
     """The plan of a training step, or of a test step where optimizer is None; without updates, gradients are only added up. groups: layers
-    that are recomputed, with the number of the segment that they belong to."""
+    that are recomputed, with the number of the segment that they belong to. beside: a plan whose arena it may share."""
     graph = Graph()
     training = optimizer is not None
     with tracing(graph, training, state.counters) as trace:
@@ -132,15 +133,17 @@ def make_step(
     if training:
         _add_updates(graph, weights, state, optimizer, updates)
     graph = passes.run(graph, forward=False, without=without)
-    plan = planned(graph, Streams(state.counters, training), without)
+    plan = planned(graph, Streams(state.counters, training), without, beside)
     return Step(plan, records, signature)
 
 
-def planned(graph: Graph, streams: Streams | None = None, without: Sequence[str] = ()) -> Plan:
+def planned(
+    graph: Graph, streams: Streams | None = None, without: Sequence[str] = (), beside: Plan | None = None
+) -> Plan:
     """The plan of a graph after its passes."""
     if __debug__:
         check(graph)
-    plan = build(graph, threads=get_num_threads(), streams=streams, without=without)
+    plan = build(graph, threads=get_num_threads(), streams=streams, without=without, beside=beside)
     if "plan" in debug_words():
         print(show(plan), file=sys.stderr)
     return plan

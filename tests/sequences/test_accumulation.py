@@ -153,6 +153,17 @@ def test_a_table_whose_gradients_are_added_row_by_row(dtype):
     assert (several.get_weights()[0][rest] == start[rest]).all()
 
 
+def test_both_plans_share_an_arena():
+    """Accumulation is there to save memory."""
+    model = made(optimizers.AdamW(gradient_accumulation_steps=3, clipnorm=1.0), "float32", 0.3)
+    model.fit(X, Y, batch_size=8, verbose=0)
+    arenas = {}
+    for key, step in model._compiled.steps.items():
+        arenas.setdefault(key[1], set()).add(id(step.plan.arena))
+    assert [len(found) for found in arenas.values()] == [1] * 2
+    assert len(model._compiled.steps) == 3  # the smaller batch is the sixth, which updates
+
+
 @pytest.mark.parametrize("steps", [0, 1, -3, 2.0, True, "2"])
 def test_a_wrong_number_of_steps(steps):
     with pytest.raises(ValueError, match="gradient_accumulation_steps=.*an integer of at least 2"):
