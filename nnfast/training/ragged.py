@@ -13,6 +13,7 @@ import numpy as np
 
 from nnfast.data import BucketedBatches, Padded, Ragged, is_batch_source, is_ragged
 from nnfast.errors import DataError
+from nnfast.graph.ir import FLOATS
 from nnfast.layers.symbol import is_open
 
 
@@ -28,11 +29,10 @@ def in_buckets(
         return x, y, sample_weight
     given = [found.get(name) for name in model.input_names_for(found)] if isinstance(found, dict) else _items(found)
     given = given if several else [found]
-    lengths = [
-        symbol.shape[1]
-        for symbol, item in zip(model.inputs or [], given, strict=False)
-        if is_ragged(item) and len(symbol.shape) > 1 and symbol.shape[1] is not None
-    ]
+    symbols = [symbol for symbol, item in zip(model.inputs or [], given, strict=False) if is_ragged(item)]
+    if any(len(s.shape) < 2 or (len(s.shape) == 2 and s.shape[1] is not None and s.dtype in FLOATS) for s in symbols):
+        return x, y, sample_weight  # rows of numbers, not sequences: nothing is put behind them
+    lengths = [symbol.shape[1] for symbol in symbols if symbol.shape[1] is not None]
     options: dict[str, Any] = {"shuffle": bool(shuffle), "seed": model.state.seed if shuffle else 0}
     if lengths:  # the model takes sequences of one length
         longest = max(len(sequence) for item in given if is_ragged(item) for sequence in _sequences(item))

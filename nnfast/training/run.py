@@ -89,7 +89,7 @@ class Run:
 
     def parts(self, model: Any) -> dict[str, Any]:
         """All of it, as JSON types and arrays."""
-        step = self.totals.step
+        step, kept = self.totals.step, model.kept_states()
         return {
             "settings": self.settings,
             "first_epoch": self.first_epoch,
@@ -104,7 +104,7 @@ class Run:
             "stop_training": bool(model.stop_training),
             "optimizer": serialization.serialize(model.optimizer),
             "streams": model.all_streams(),
-            "states": model.kept_states(),
+            **({"states": kept} if kept else {}),
         }
 
     def _hook(self) -> dict[str, Any] | None:
