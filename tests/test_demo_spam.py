@@ -1,6 +1,7 @@
-"""`nnfast demo spam` on made-up e-mails, and its figures on the real ones."""
+"""`nnfast demo spam` on made-up e-mails, on a part of the real ones, and whole with NNFAST_TEST_DEMOS=full."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -75,3 +76,10 @@ def test_spam(tmp_path, capsys, monkeypatch):
     facts = json.loads(capsys.readouterr().out)
     assert facts["accuracy"] > 0.95
     assert facts["naive_bayes"] > 0.95
+
+
+@pytest.mark.skipif(os.environ.get("NNFAST_TEST_DEMOS") != "full", reason="NNFAST_TEST_DEMOS=full runs all epochs")
+def test_spam_whole(tmp_path, capsys):
+    assert cli.main(["demo", "spam", "--output", str(tmp_path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["accuracy"] >= 0.985 > facts["naive_bayes"]

@@ -1,6 +1,7 @@
-"""`nnfast demo turbofan` on made-up engines, and its figures on the real ones."""
+"""`nnfast demo turbofan` on made-up engines, on the real ones in three epochs, and whole with NNFAST_TEST_DEMOS=full."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -74,3 +75,11 @@ def test_turbofan(tmp_path, capsys):
         pytest.skip("NNFAST_DATA names no folder with cmapss/train_FD001.txt")
     assert cli.main(["demo", "turbofan", "--epochs", "3", "--output", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rmse"] < 14.0
+
+
+@pytest.mark.skipif(os.environ.get("NNFAST_TEST_DEMOS") != "full", reason="NNFAST_TEST_DEMOS=full runs all epochs")
+def test_turbofan_whole(tmp_path, capsys):
+    assert cli.main(["demo", "turbofan", "--output", str(tmp_path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["rmse"] < 13.0
+    assert facts["baselines"]["gradient_boosting"] < facts["baselines"]["ridge"] < facts["mean"]

@@ -1,20 +1,20 @@
 """`nnfast demo spam`: is this e-mail wanted? Its words, and its runs of four characters, in no order, become means of learned vectors.
 
-In: number of epochs, seed, a folder. Out: progress, accuracy on held-out e-mails beside naive Bayes on the same words, a saved model.
+In: number of epochs, seed, a folder. Out: progress, accuracy on held-out e-mails beside naive Bayes on the same words, a saved
+model, a plot.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import nnfast
 from nnfast import datasets, layers
+from nnfast.cli import results
 
 EPOCHS, BATCH, RATE = 8, 64, 2e-2
 LETTERS, RUN = 3000, 4  # characters of a text that are read; of a run of them, from the first 2000
@@ -36,26 +36,22 @@ def run(epochs: int | None, seed: int, output: str, as_json: bool) -> int:
         counts = " and ".join(f"{count:,} {view}" for view, count in kinds.items())
         print(f"means of the vectors of {counts}, {HIDDEN} units each, {model.count_params():,} weights; seed {seed}")
     begin = time.perf_counter()
-    model.fit(list(x.values()), [y, y], batch_size=BATCH, epochs=epochs, verbose=0 if as_json else "auto")
-    seconds = time.perf_counter() - begin
+    history = model.fit(list(x.values()), [y, y], batch_size=BATCH, epochs=epochs, verbose=0 if as_json else "auto")
+    facts = results.settings("spam", epochs, BATCH, seed, time.perf_counter() - begin)
     found = sum(model.predict(list(x_test.values()), verbose=0))[:, 0] > 0
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save(folder / "spam.nnf")
-    facts = {
-        "data": "spam",
-        "epochs": epochs,
-        "batch_size": BATCH,
-        "seed": seed,
-        "threads": nnfast.get_num_threads(),
-        "seconds": round(seconds, 3),
+    facts |= {
         "accuracy": float(np.mean(found == y_test)),
         "wanted_lost": float(np.mean(found[y_test == 0])),
         "spam_passed": float(np.mean(~found[y_test == 1])),
         "naive_bayes": float(np.mean(naive_bayes(x["words"], y, x_test["words"], kinds["words"]) == y_test)),
-        "model": str(folder / "spam.nnf"),
     }
-    print(json.dumps(facts, indent=2)) if as_json else _report(facts)
+    facts |= results.save(model, history, output, "spam")
+    lines = {
+        "accuracy on the test e-mails": f"{facts['accuracy']:.2%}, after {facts['seconds']:.1f} s",
+        "wanted e-mails lost": f"{facts['wanted_lost']:.2%}, spam that passed {facts['spam_passed']:.2%}",
+        "naive Bayes, the same words": f"{facts['naive_bayes']:.2%}",
+    }
+    results.show(facts, lines, as_json)
     return 0
 
 
@@ -122,10 +118,3 @@ def naive_bayes(x: Any, y: Any, x_test: Any, kinds: int) -> Any:
     shares = np.log(np.where(counts > 0, counts / counts.sum(axis=1, keepdims=True), 1.0))
     evidence = (shares[1] - shares[0])[x_test].sum(axis=1)
     return evidence + np.log(y.mean() / (1 - y.mean())) > 0
-
-
-def _report(facts: dict[str, Any]) -> None:
-    print(f"\naccuracy on held-out e-mails   {facts['accuracy']:.2%}, after {facts['seconds']:.1f} s")
-    print(f"  wanted e-mails lost          {facts['wanted_lost']:.2%}, spam that passed {facts['spam_passed']:.2%}")
-    print(f"naive Bayes, the same words    {facts['naive_bayes']:.2%}")
-    print(f"model                          {facts['model']}")

@@ -1,20 +1,19 @@
 """`nnfast demo turbofan`: how many cycles does an engine still run? Series of sensors, and a number to predict at their end.
 
 In: number of epochs, seed, a folder. Out: progress, the error on the test engines beside a ridge regression and gradient boosting on the
-same numbers, a saved model.
+same numbers, a saved model, a plot.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import nnfast
-from nnfast import datasets, layers
+from nnfast import data, datasets, layers
+from nnfast.cli import results
 
 EPOCHS, BATCH, RATE = 10, 128, 2e-3
 WINDOW, BLOCK = 100, 10  # cycles that the net sees, and of which it sees the mean
@@ -37,24 +36,22 @@ def run(epochs: int | None, seed: int, output: str, as_json: bool) -> int:
             f"{x[0].shape[2]} sensors of {WINDOW} cycles, {UNITS} units twice, {model.count_params():,} weights; seed {seed}"
         )
     begin = time.perf_counter()
-    model.fit(list(x), y[:, None] / CAP, batch_size=BATCH, epochs=epochs, verbose=0 if as_json else "auto")
-    seconds = time.perf_counter() - begin
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save(folder / "turbofan.nnf")
-    facts = {
-        "data": "turbofan",
-        "epochs": epochs,
-        "batch_size": BATCH,
-        "seed": seed,
-        "threads": nnfast.get_num_threads(),
-        "seconds": round(seconds, 3),
+    history = model.fit(list(x), y[:, None] / CAP, batch_size=BATCH, epochs=epochs, verbose=0 if as_json else "auto")
+    facts = results.settings("turbofan", epochs, BATCH, seed, time.perf_counter() - begin)
+    facts |= {
         "rmse": error(model.predict(list(x_test), verbose=0)[:, 0] * CAP, y_test),
         "mean": error(np.full(len(y_test), y.mean()), y_test),
         "baselines": baselines(x, y, x_test, y_test),
-        "model": str(folder / "turbofan.nnf"),
     }
-    print(json.dumps(facts, indent=2)) if as_json else _report(facts)
+    facts |= results.save(model, history, output, "turbofan")
+    boosting = facts["baselines"]["gradient_boosting"]
+    lines = {
+        "error on the test engines": f"{facts['rmse']:.2f} cycles (RMSE), after {facts['seconds']:.1f} s",
+        "mean of the training lives": f"{facts['mean']:.2f}",
+        "ridge regression": f"{facts['baselines']['ridge']:.2f}, on the same numbers",
+        "gradient boosting": results.classical(boosting and f"{boosting:.2f}, scikit-learn, on the same numbers"),
+    }
+    results.show(facts, lines, as_json)
     return 0
 
 
@@ -77,7 +74,7 @@ def prepared(engines: list[Any], engines_test: list[Any]) -> tuple[tuple[Any, An
 def windows_of(series: Any) -> Any:
     """The last WINDOW cycles after each cycle, [cycles, WINDOW, sensors], a view; before the first stands the first again."""
     longer = np.concatenate([np.repeat(series[:1], WINDOW - 1, axis=0), series])
-    return np.lib.stride_tricks.sliding_window_view(longer, WINDOW, axis=0).swapaxes(1, 2)
+    return data.windows(longer, WINDOW)
 
 
 def make_model(shape: Any, rows: int, epochs: int, seed: int) -> Any:
@@ -116,13 +113,3 @@ def baselines(x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, float | Non
         return {**found, "gradient_boosting": None}
     boosted = HistGradientBoostingRegressor(random_state=0).fit(rows[0], y)
     return {**found, "gradient_boosting": error(boosted.predict(rows[1]), y_test)}
-
-
-def _report(facts: dict[str, Any]) -> None:
-    boosting = facts["baselines"]["gradient_boosting"]
-    print(f"\nerror on the test engines   {facts['rmse']:.2f} cycles (RMSE), after {facts['seconds']:.1f} s")
-    print(f"mean of the training lives  {facts['mean']:.2f}")
-    print(f"ridge regression            {facts['baselines']['ridge']:.2f}, on the same numbers")
-    missing = 'needs scikit-learn: pip install "nnfast[sklearn]"'
-    print(f"gradient boosting           {missing if boosting is None else f'{boosting:.2f}, scikit-learn'}")
-    print(f"model                       {facts['model']}")
