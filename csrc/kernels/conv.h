@@ -8,6 +8,7 @@
 #ifndef NNF_CONV_H
 #define NNF_CONV_H
 
+#include "activation_gradient.h"
 #include "matmul.h"
 
 #include "conv_gather.h"

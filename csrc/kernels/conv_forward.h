@@ -26,6 +26,8 @@ typedef struct conv {
     real *strip, *memory; /* a gathered strip; a window */
     run *runs;
     int64_t group;
+    tile_end end; /* of the program, and how many operations tiles do */
+    int done;
     window window;
     int64_t places[CONV_STRIPS * ROWS]; /* of the block's pixels, in the window */
 } conv;
@@ -84,6 +86,9 @@ static void conv_strip(const conv *c, int64_t pixel, int mr, const int64_t *plac
             .c_row = g->N,
             .c_panel = NNF_PANEL,
             .accumulate = k > 0,
+            .end = c->done && k + kc == g->K ? &c->end : 0,
+            .column = j,
+            .place = y[0] + j,
             .runs = places ? c->runs : &gathered,
             .runs_end = places ? c->runs + runs : &gathered + 1,
         };
@@ -163,6 +168,13 @@ static void k_conv(const nnf_step *step, int thread, int threads) {
         .memory = own_scratch(step, thread) + (ROWS + 1) * STRIP_PITCH + MOST_RUNS * sizeof(run) / sizeof(real),
     };
     const int64_t N = c.g.N, per_group = c.g.groups ? N / c.g.groups : 0;
+    nnf_step rest = *step;
+    if (c.g.plain && c.g.groups == 1 && N % NNF_PANEL == 0) { /* whole tiles only */
+        c.done = tile_end_of(step, N, &c.end);
+        rest.program += c.done;
+        rest.operations -= c.done;
+    }
+    c.step = &rest;
     const share s =
         share_of(c.g.pixels, 1, N, NNF_PANEL, c.g.pixels < FEW_BATCH, thread, (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin)

@@ -4,6 +4,78 @@
 
 enum { RUNS_AHEAD = 20 }; /* rows of b fetched ahead */
 
+/* What a tile does with its sums while they are in registers: the beginning of a step's program, of this form. */
+typedef struct tile_end {
+    const real *bias;  /* of the first column, or 0 */
+    const real *saved; /* the output of relu or relu6 whose derivative follows, as y lies; or 0 */
+    real most;         /* of the activation, 0 for none; of the one whose derivative follows */
+} tile_end;
+
+/* Returns how many operations of the program this is. */
+static int tile_end_of(const nnf_step *step, int64_t N, tile_end *end) {
+    const nnf_operation *op = step->program;
+    *end = (tile_end){0};
+    if (step->operations == 0 || op->b < 0)
+        return 0;
+    const real *operand = (const real *)step->buffer[op->b];
+    const real infinite = (real)__builtin_inf();
+    if (op->function == (nnf_function)f_add && op->c == 0) {
+        const nnf_function next = step->operations > 1 ? op[1].function : 0;
+        end->bias = operand;
+        end->most = next == (nnf_function)f_relu ? infinite : next == (nnf_function)f_relu6 ? 6 : 0;
+        return 1 + (end->most > 0);
+    }
+    if (op->c == N && op->function == (nnf_function)f_relu_gradient)
+        end->most = infinite;
+    else if (op->c == N && op->function == (nnf_function)f_relu6_gradient)
+        end->most = 6;
+    else
+        return 0;
+    end->saved = operand;
+    return 1;
+}
+
+/* As tile_store, but for the end. */
+NNF_INLINE void tile_store_end(vec *acc, const int mr, const int nv, const tile *t) {
+    const tile_end *end = t->end;
+    const vec most = v_set(end->most);
+    if (t->accumulate)
+#pragma GCC unroll 16
+        for (int r = 0; r < mr; r++)
+#pragma GCC unroll 8
+            for (int v = 0; v < nv; v++)
+                acc[r * nv + v] = v_add(v_load(t->c + r * t->c_row + vector_offset(v, t->c_panel)), acc[r * nv + v]);
+    if (end->bias) {
+#pragma GCC unroll 8
+        for (int v = 0; v < nv; v++) {
+            const vec bias = v_load(end->bias + t->column + v * LANES);
+#pragma GCC unroll 16
+            for (int r = 0; r < mr; r++)
+                acc[r * nv + v] = v_add(acc[r * nv + v], bias);
+        }
+        if (end->most > 0)
+#pragma GCC unroll 32
+            for (int i = 0; i < mr * nv; i++)
+                acc[i] = v_min(most, v_max(v_zero(), acc[i]));
+    } else {
+        const real *saved = end->saved + t->place;
+#pragma GCC unroll 16
+        for (int r = 0; r < mr; r++)
+#pragma GCC unroll 8
+            for (int v = 0; v < nv; v++) {
+                const vec y = v_load(saved + r * t->c_row + vector_offset(v, t->c_panel));
+                const mask above = v_lt(v_zero(), y);
+                acc[r * nv + v] =
+                    v_select(end->most == 6 ? m_and(above, v_lt(y, most)) : above, acc[r * nv + v], v_zero());
+            }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < mr; r++)
+#pragma GCC unroll 8
+        for (int v = 0; v < nv; v++)
+            v_store(t->c + r * t->c_row + vector_offset(v, t->c_panel), acc[r * nv + v]);
+}
+
 /* A tile whose rows begin anywhere: (r, k) of run i at a + row[r] + i->offset + k * a_step. */
 NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
     vec acc[32];
@@ -34,7 +106,10 @@ NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
             }
         }
     }
-    tile_store(acc, mr, nv, t);
+    if (t->end)
+        tile_store_end(acc, mr, nv, t);
+    else
+        tile_store(acc, mr, nv, t);
 }
 
 #if LANES * NNF_REAL == 512

@@ -49,6 +49,8 @@ typedef struct tile {
     int accumulate; /* add the sums to c, or set c */
     const int64_t *row;                /* used by tile_runs only: where each row begins, from a */
     const struct run *runs, *runs_end; /* and the pieces of the sum, each at its offset from there */
+    const struct tile_end *end;        /* in tile_runs: what follows the last chunk of the sum; 0 for nothing */
+    int64_t column, place;             /* for it: the first column, and where c lies in the output */
 } tile;
 
 typedef void (*tile_function)(const tile *t);
