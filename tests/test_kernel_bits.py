@@ -44,7 +44,11 @@ def test_every_kernel_is_recorded(recordings):
         names = {*runtime.kernels(dtype), *runtime.functions(dtype)}
         missing = {name for name in names if (name, dtype) not in covered and not name.startswith(NO_RESULT)}
         if dtype == "float64":
-            missing -= {"sort_ids", "ctc_collapse", "edit_distance"}  # of integers: plans take those in the table of float32
+            missing -= {
+                "sort_ids",
+                "ctc_collapse",
+                "edit_distance",
+            }  # of integers: plans take those in the table of float32
         assert not missing, dtype
 
 

@@ -91,7 +91,11 @@ class OpCall:
         op = self.op
         op.check_operands(len(operands))
         if op.view:
-            return [op.reference(as_tensor(operands[0], "float32", f"{op.name}: operand {op.inputs[0]}"), **self.attributes).copy()]
+            return [
+                op.reference(
+                    as_tensor(operands[0], "float32", f"{op.name}: operand {op.inputs[0]}"), **self.attributes
+                ).copy()
+            ]
         arrays = converted(op, operands)
         results = run_op(op, arrays, self.attributes, out=out)
         if op.kind != "update" and all(a is b for a, b in zip(arrays, operands, strict=True)):
