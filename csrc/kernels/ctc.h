@@ -16,6 +16,7 @@
 #ifndef NNF_KERNELS_CTC_H
 #define NNF_KERNELS_CTC_H
 
+#include "attention_share.h"
 #include "softmax.h"
 
 enum {
@@ -27,7 +28,7 @@ enum {
 NNF_INLINE vec ctc_log_sum(vec a, vec b, vec c) {
     const vec greatest = v_max(c, v_max(b, a));
     const vec top = v_select(v_eq(greatest, v_set(-NNF_INFINITY)), v_zero(), greatest);
-    const vec sum = v_add(v_add(v_exp(v_sub(a, top)), v_exp(v_sub(b, top))), v_exp(v_sub(c, top)));
+    const vec sum = v_add(v_add(exp_of_score(v_sub(a, top)), exp_of_score(v_sub(b, top))), exp_of_score(v_sub(c, top)));
     return v_add(top, v_log(sum));
 }
 
@@ -110,7 +111,12 @@ static inline void ctc_backward(ctc_sequence *q, real *dp, const real *a) {
         real *const share = q->emitted, *const row = dp + t * q->C;
         for (int64_t s = 0; s < q->S; s++)
             share[s] = a[t * q->pitch + s] + q->now[s];
-        const real sum = softmax_exp(share, share, q->S, row_max_of_numbers(share, q->S));
+        const vec top = v_set(row_max_of_numbers(share, q->S));
+        for (int64_t s = 0; s < q->S; s += LANES) {
+            const int64_t left = q->S - s < LANES ? q->S - s : LANES;
+            v_store_first(share + s, exp_of_score(v_sub(v_load_first(share + s, left), top)), left);
+        }
+        const real sum = row_sum(share, q->S);
         for (int64_t s = 0; s < q->S; s++)
             row[ctc_class(q, s)] -= share[s] / sum;
         ctc_emit(q, t);
