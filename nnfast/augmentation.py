@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import config, ops, passes
-from nnfast.data import as_rows, check_batch_size, permutation
+from nnfast.data import CountsEpochs, as_rows, check_batch_size, permutation
 from nnfast.errors import DataError
 from nnfast.graph.ir import FLOATS, Graph
 from nnfast.graph.trace import tracing
@@ -23,7 +23,7 @@ from nnfast.plan.plan import Plan, build
 from nnfast.variable import Variable
 
 
-class AugmentedData:
+class AugmentedData(CountsEpochs):
     """Rows of arrays in batches, each passed through layers as in training.
 
     Where layers such as RandomFlip stand in the model itself, they are part of its step; here a thread prepares the next batches meanwhile,
@@ -70,7 +70,7 @@ class AugmentedData:
             raise DataError(f"arrays of different lengths (x: {len(self.x)}, y: {len(self.y)})")
         self.layers = list(layers)
         self.batch_size = check_batch_size(batch_size)
-        self.shuffle, self.seed, self.epoch = shuffle, seed, 0
+        self.shuffle, self.seed = shuffle, seed
         self.dtype = str(self.x.dtype) if str(self.x.dtype) in FLOATS else config.floatx()
         self._mixes = any(isinstance(layer, Mixing) for layer in self.layers)
         if self._mixes:
@@ -102,10 +102,6 @@ class AugmentedData:
         if self.y is None:
             return found[0]
         return found[0], found[1] if self._mixes else self.y[rows]
-
-    def on_epoch_end(self) -> None:
-        """The next epoch has another order and other draws."""
-        self.epoch += 1
 
     def _plan(self, feeds: list[Any]) -> Plan:
         graph = Graph()

@@ -10,6 +10,7 @@ from nnfast.data.batches import BatchSource, is_batch_source, make_source
 from nnfast.data.blocks import BlockShuffled
 from nnfast.data.buckets import BucketedBatches
 from nnfast.data.consecutive import ConsecutiveWindows
+from nnfast.data.epochs import CountsEpochs, epoch_of
 from nnfast.data.folders import ImageFolder, WavFolder, read_wav
 from nnfast.data.order import permutation
 from nnfast.data.prefetch import Prefetch
@@ -24,6 +25,7 @@ __all__ = [
     "BlockShuffled",
     "BucketedBatches",
     "ConsecutiveWindows",
+    "CountsEpochs",
     "ImageFolder",
     "Mask",
     "Padded",
@@ -38,6 +40,7 @@ __all__ = [
     "check_batch_size",
     "check_finite",
     "class_weights",
+    "epoch_of",
     "find_not_finite",
     "is_array_like",
     "is_batch_source",

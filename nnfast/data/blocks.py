@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnfast.data.arrays import as_rows
+from nnfast.data.epochs import CountsEpochs
 from nnfast.data.order import permutation
 from nnfast.data.source import check_batch_size
 from nnfast.errors import DataError
 
 
-class BlockShuffled:
+class BlockShuffled(CountsEpochs):
     """Batches of rows in an order that is random over blocks of rows, and random inside groups of blocks.
 
     Blocks of consecutive rows are put in a random order; `blocks_at_once` of them are read together, their rows mixed and cut
@@ -62,7 +63,6 @@ class BlockShuffled:
         self.block_rows = block_rows
         self.blocks_at_once = blocks_at_once
         self.seed = seed
-        self.epoch = 0
         self._group: tuple[int, int, list[NDArray[Any]]] | None = None  # epoch, number, mixed rows
 
     def __len__(self) -> int:
@@ -81,10 +81,6 @@ class BlockShuffled:
             first = end
         batch = [arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         return batch[0] if len(batch) == 1 else tuple(batch)
-
-    def on_epoch_end(self) -> None:
-        """The next epoch has another order."""
-        self.epoch += 1
 
     def _group_of(self, row: int) -> tuple[int, list[NDArray[Any]]]:
         """The group that holds position `row` of the epoch's order: its first position, and its rows, mixed."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnfast.data.arrays import as_rows
+from nnfast.data.epochs import CountsEpochs
 from nnfast.data.order import permutation
 from nnfast.data.ragged import Padded, Ragged, is_ragged, lengths_of
 from nnfast.data.source import check_batch_size
@@ -21,7 +22,7 @@ from nnfast.errors import DataError
 BATCH_ORDER = 1 << 32  # added to the epoch for the order of batches
 
 
-class BucketedBatches:
+class BucketedBatches(CountsEpochs):
     """Batches for fit, evaluate and predict whose sequences have similar lengths.
 
     Each sequence belongs to the bucket of the smallest length that holds it. In each epoch rows are shuffled inside buckets; what does
@@ -62,7 +63,7 @@ class BucketedBatches:
     ) -> None:
         self.x, self.y, self.weight = _columns(x, "x"), _columns(y, "y"), _columns(sample_weight, "sample_weight")
         self.batch_size = check_batch_size(batch_size)
-        self.shuffle, self.seed, self.epoch = shuffle, seed, 0
+        self.shuffle, self.seed = shuffle, seed
         self.pad_value, self.target_pad_value = pad_value, target_pad_value
         inputs = [column for column in _leaves(self.x) if isinstance(column, Ragged)]
         if not inputs:
@@ -104,10 +105,6 @@ class BucketedBatches:
             return x
         y = _mapped(self.y, lambda column: of_y(column, self.target_pad_value))
         return (x, y) if self.weight is None else (x, y, _mapped(self.weight, lambda column: of_y(column, 0)))
-
-    def on_epoch_end(self) -> None:
-        """The next epoch has another order."""
-        self.epoch += 1
 
     def rows_of(self, index: int) -> NDArray[np.int64]:
         """Numbers of the rows in a batch of this epoch."""

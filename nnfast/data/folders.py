@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnfast.data.epochs import CountsEpochs
 from nnfast.data.order import permutation
 from nnfast.data.source import check_batch_size
 from nnfast.errors import DataError, missing_extra, unknown_name
@@ -25,7 +26,7 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "lanczos3")
 SUBSETS = ("training", "validation")
 
 
-class Folder:
+class Folder(CountsEpochs):
     """Files of a directory in batches, shuffled anew for each epoch; the base of ImageFolder and WavFolder.
 
     Attributes:
@@ -55,7 +56,6 @@ class Folder:
         self.batch_size = check_batch_size(batch_size)
         self.shuffle = shuffle
         self.seed = seed
-        self.epoch = 0
         self.class_names = _class_names(self.directory, class_names) if label_mode is not None else []
         if label_mode == "binary" and len(self.class_names) != 2:
             raise DataError(f"label_mode='binary' needs two classes, {self.directory} has {len(self.class_names)}")
@@ -78,10 +78,6 @@ class Folder:
         rows = rows[index * self.batch_size : (index + 1) * self.batch_size]
         x = np.stack([self.read(self.paths[row]) for row in rows])
         return x if self.label_mode is None else (x, self._targets(self.labels[rows]))
-
-    def on_epoch_end(self) -> None:
-        """The next epoch has another order."""
-        self.epoch += 1
 
     def read(self, path: str) -> NDArray[Any]:
         """One sample."""

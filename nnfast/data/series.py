@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from nnfast.data.arrays import as_rows
+from nnfast.data.epochs import CountsEpochs
 from nnfast.data.order import permutation
 from nnfast.data.source import check_batch_size
 from nnfast.errors import DataError
@@ -45,7 +46,7 @@ def windows(series: Any, length: int, horizon: int = 0, stride: int = 1, rate: i
     return (both[:, :length], both[:, length:]) if horizon else both
 
 
-class SeriesBatches:
+class SeriesBatches(CountsEpochs):
     """Batches of windows and targets, cut from a series as they are asked for; what `timeseries_dataset_from_array` makes.
 
     It has `__len__` and `__getitem__`, so fit, evaluate and predict take it; each epoch is shuffled anew.
@@ -55,7 +56,6 @@ class SeriesBatches:
         self.x, self.y = x, y
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = 0
         self._order = self._ordered()
 
     def _ordered(self) -> NDArray[np.int64]:
@@ -73,9 +73,9 @@ class SeriesBatches:
         rows: Any = self._order[index] if size is None else self._order[index * size : (index + 1) * size]
         return self.x[rows] if self.y is None else (self.x[rows], self.y[rows])
 
-    def on_epoch_end(self) -> None:
-        """Another order."""
-        self.epoch += 1
+    def set_epoch(self, epoch: int) -> None:
+        """Give the batches of this epoch from now on."""
+        super().set_epoch(epoch)
         self._order = self._ordered()
 
 

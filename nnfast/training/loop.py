@@ -75,7 +75,7 @@ def fit(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, Any])
     )
     model.stop_training = False
     progress = Progress(verbose, epochs, planned)
-    run = Run(settings_of(source, batch_size, steps, options["shuffle"]), initial_epoch, callbacks, model.state)
+    run = Run(settings_of(source, batch_size, steps, options["shuffle"]), initial_epoch, callbacks, model.state, source)
     checkpoint = Checkpoint.wanted(options["resume_from"], callbacks)
     if checkpoint is not None:
         checkpoint.check(run, model)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from nnfast.callbacks.base import CallbackList
-from nnfast.data import BatchSource
+from nnfast.data import BatchSource, epoch_of
 from nnfast.errors import ModelFileError
 from nnfast.training.run import AFTER, BATCHES, Run
 
@@ -63,6 +63,8 @@ class Checkpoint:
         with named(self.path):
             run.restore(parts, model)
         if isinstance(source, BatchSource):
+            if run.data_epoch is not None and epoch_of(source.data) is not None:
+                source.data.set_epoch(run.data_epoch)
             whole = run.epoch - run.first_epoch
             source.skip(whole + 1, 0, steps) if run.stage == AFTER else source.skip(whole, run.totals.batches, steps)
         run.end_hook(parts)

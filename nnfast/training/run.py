@@ -13,7 +13,7 @@ import numpy as np
 
 from nnfast import serialization
 from nnfast.callbacks.base import CallbackList
-from nnfast.data import BatchSource
+from nnfast.data import BatchSource, epoch_of
 from nnfast.errors import ModelFileError
 from nnfast.training.phase import Totals
 from nnfast.training.state import TrainingState
@@ -35,11 +35,16 @@ KINDS: dict[str, Any] = {
 class Run:
     """One fit: its settings, epoch, stage, totals and callbacks."""
 
-    def __init__(self, settings: dict[str, Any], epoch: int, callbacks: CallbackList, state: TrainingState) -> None:
+    def __init__(
+        self, settings: dict[str, Any], epoch: int, callbacks: CallbackList, state: TrainingState, source: Any = None
+    ) -> None:
         self.settings = settings  # what must be the same when the fit goes on
         self.callbacks = callbacks
         self.state = state
         self.first_epoch = epoch
+        self.data_epoch = epoch_of(
+            getattr(source, "data", None)
+        )  # where data that count epochs stood when the fit began
         self.batch_begun = False  # whether on_train_batch_begin was called for the next batch
         self._set(epoch)
 
@@ -105,6 +110,7 @@ class Run:
             "optimizer": serialization.serialize(model.optimizer),
             "streams": model.all_streams(),
             **({"states": kept} if kept else {}),
+            **({} if self.data_epoch is None else {"data_epoch": self.data_epoch}),
         }
 
     def _hook(self) -> dict[str, Any] | None:
@@ -121,6 +127,7 @@ class Run:
     def restore(self, parts: Mapping[str, Any], model: Any) -> None:
         """Take over what `parts` gave, once weights and optimizer state are the file's."""
         self.first_epoch, self.epoch, self.stage = parts["first_epoch"], parts["epoch"], parts["stage"]
+        self.data_epoch = parts.get("data_epoch", self.data_epoch)
         self.totals = Totals()
         if parts["batches"]:
             rows = self.settings["batch_size"] or 1  # what a step records does not depend on it
@@ -150,6 +157,9 @@ class Run:
             value = parts.get(name)
             if not isinstance(value, kind) or (kind is int and value < 0):
                 raise ModelFileError(f"the fit in it has {name}={value!r}, expected {getattr(kind, '__name__', kind)}")
+        data_epoch = parts.get("data_epoch", 0)
+        if type(data_epoch) is not int or data_epoch < 0:
+            raise ModelFileError(f"the fit in it has data_epoch={data_epoch!r}, expected a whole number from 0 on")
         if parts["stage"] not in STAGES:
             raise ModelFileError(f"the fit in it has stage={parts['stage']!r}, expected one of {STAGES}")
         CallbackList.check_saved(parts["callbacks"], parts["hook"])
