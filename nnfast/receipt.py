@@ -19,6 +19,7 @@ import numpy as np
 from nnfast import callbacks as known
 from nnfast._core import runtime
 from nnfast._version import __version__
+from nnfast.boundary import refuse_unfolded
 from nnfast.callbacks.base import Callback
 from nnfast.config import get_num_threads
 from nnfast.data import ArraySource
@@ -66,6 +67,7 @@ def fingerprint(model: Any) -> str:
 
 
 def _hash(array: np.ndarray) -> dict[str, Any]:
+    refuse_unfolded(array, "receipt=: an array of the data")
     array = np.ascontiguousarray(array)
     return {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": _sha256(array.data).hexdigest()}
 

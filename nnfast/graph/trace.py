@@ -121,13 +121,22 @@ def _find_graph(operands: Sequence[Any]) -> Graph | None:
 def float_dtype(operands: Sequence[Any]) -> str:
     """The floating type of an op: that of its symbolic operands and variables; else of its arrays; else float32."""
     strong = [x.dtype for x in operands if (isinstance(x, Value) and x.kind != "constant") or is_variable(x)]
-    weak = [str(x.dtype) for x in operands if isinstance(x, np.ndarray | np.generic | Value)]
+    weak = [_native_name(x.dtype) for x in operands if isinstance(x, np.ndarray | np.generic | Value)]
     for group in (strong, weak):
         floats = [dtype for dtype in group if dtype in FLOATS]
         if floats:
             return "float64" if "float64" in floats else "float32"
     integers = [dtype for dtype in (*strong, *weak) if dtype in _INTEGER_FLOAT]
     return _INTEGER_FLOAT[integers[0]] if integers else "float32"
+
+
+def _native_name(dtype: Any) -> str:
+    """The name of a dtype in the machine's byte order, that of the nearest floating type of kernels for other floats."""
+    if isinstance(dtype, str):
+        return dtype
+    if dtype.kind == "f":
+        return "float64" if dtype.itemsize >= 8 else "float32"
+    return str(dtype.name)
 
 
 def as_value(graph: Graph, x: Any, dtype: str | None = None) -> Value:

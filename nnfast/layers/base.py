@@ -16,6 +16,7 @@ import numpy as np
 
 from nnfast import config, initializers, ops, regularizers, serialization
 from nnfast._core.calls import note_change
+from nnfast.boundary import refuse_unfolded
 from nnfast.errors import DtypeError, NnfastError, unknown_name
 from nnfast.graph import trace
 from nnfast.graph.ir import FLOATS, Value
@@ -267,6 +268,8 @@ class Layer:
         if not isinstance(inputs, dict | list | tuple) or is_numbers(inputs):
             inputs = np.asarray(inputs)
         arrays = [np.asarray(x) for x in flat(inputs)]
+        for array in arrays:
+            refuse_unfolded(array, f"{self.name}: inputs")
         self._ensure_built(like(inputs, arrays))
         given = like(inputs, [self._to_float(a) for a in arrays])
         return self.call(given, **self._options(bool(training), mask))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import ops, serialization
+from nnfast.boundary import refuse_unfolded
 from nnfast.errors import DataError, ShapeError
 from nnfast.layers.base import Layer
 from nnfast.losses.base import as_type
@@ -151,6 +152,7 @@ def _blocks(data: Any) -> Iterable[Array]:
     )
     for batch in batches:
         array = np.asarray(batch)
+        refuse_unfolded(array, "data")
         if array.ndim < 2:
             array = array.reshape(-1, 1)
         for start in range(0, len(array), ROWS_AT_ONCE):

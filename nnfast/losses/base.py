@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import ops
+from nnfast.boundary import refuse_unfolded
 from nnfast.errors import ShapeError
 from nnfast.serialization import Configurable, snake_case
 from nnfast.typing import Array, Config, Shape, Tensor
@@ -153,7 +154,10 @@ def as_type(x: Tensor, dtype: str) -> Tensor:
     """x cast to a dtype."""
     if dtype_name(x) == dtype:
         return x
-    return x.astype(dtype) if isinstance(x, np.ndarray) else ops.cast(x, dtype)
+    if not isinstance(x, np.ndarray):
+        return ops.cast(x, dtype)
+    refuse_unfolded(x, "y_true or y_pred")
+    return x.astype(dtype)
 
 
 def same_rank(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,7 +44,7 @@ def as_tensor(x: Any, floating: str, name: str = "operand") -> np.ndarray:
         if not isinstance(x, np.ndarray | np.generic):
             return array.astype(floating)
         return (
-            array if str(array.dtype) in DTYPES else array.astype("float64" if array.dtype.itemsize > 8 else "float32")
+            array if str(array.dtype) in DTYPES else array.astype("float64" if array.dtype.itemsize >= 8 else "float32")
         )
     if array.dtype.kind == "b" or (array.dtype.kind in "iu" and array.dtype.itemsize < 4):
         return array.astype(np.int32)
@@ -140,11 +140,14 @@ def converted(op: OpDef, operands: Sequence[Any]) -> list[np.ndarray]:
         return [np.asarray(x) for x in operands]
     names = [f"{op.name}: operand {op.inputs[min(i, len(op.inputs) - 1)].lstrip('*')}" for i in range(len(operands))]
     items = [
-        _as_array(x, name) if isinstance(x, list | tuple | np.ndarray) else x
+        x if isinstance(x, int | float | np.generic) or trace.is_variable(x) else _as_array(x, name)
         for x, name in zip(operands, names, strict=True)
     ]
     floating = trace.float_dtype(items)
-    return [as_tensor(x, floating, name) for x, name in zip(operands, names, strict=True)]
+    return [
+        as_tensor(x if isinstance(x, list | tuple) else item, floating, name)  # numbers in lists take the others' type
+        for x, item, name in zip(operands, items, names, strict=True)
+    ]
 
 
 def _check_slot(op: OpDef, arrays: Sequence[np.ndarray]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from nnfast._core import runtime
 from nnfast._core.calls import BatchCall, DirectCall, Spec
 from nnfast._core.executor import Executor
+from nnfast.boundary import refuse_unfolded
 from nnfast.errors import DataError, DtypeError, ShapeError
 from nnfast.graph.ir import Graph, Value
 from nnfast.locks import free_in_child
@@ -151,6 +152,9 @@ class Plan:
         found = None if self._elsewhere else self.direct.call(tuple(arrays), out)
         if found is not None:
             return found
+        for i, array in enumerate(arrays):
+            if isinstance(array, np.ndarray):
+                refuse_unfolded(array, f"array {i} of the inputs")
         given = [
             np.require(array, dtype, ["C", "A", "E"])
             for array, (_, dtype) in zip(arrays, self._input_specs, strict=True)
