@@ -193,3 +193,114 @@ def test_optimizer_state_that_cannot_be_had(monkeypatch):
     assert len(calls) == 2
     assert [weight.tobytes() for weight in model.get_weights()] == before
     assert_usable(model, 0)
+
+
+def failing_at(count):
+    """A function that raises when it is called for the count-th time."""
+    calls = []
+
+    def step():
+        calls.append(1)
+        if len(calls) == count:
+            raise Fault
+
+    return step
+
+
+class Batches:
+    """A sequence of batches whose third cannot be read."""
+
+    def __init__(self, stop):
+        self.stop = stop
+
+    def __len__(self):
+        return STEPS
+
+    def __getitem__(self, i):
+        if i == self.stop:
+            raise Fault
+        if i >= STEPS:
+            raise IndexError(i)
+        return X[i * SIZE : (i + 1) * SIZE], Y[i * SIZE : (i + 1) * SIZE]
+
+
+def test_sequence_of_batches():
+    model = make()
+    with pytest.raises(Fault):
+        model.fit(Batches(2), shuffle=False, verbose=0)
+    assert_usable(model, 2)
+
+
+def test_generator_of_validation():
+    """The epoch's steps are done, and its validation is not."""
+
+    def some():
+        yield X[:8], Y[:8]
+        raise Fault
+
+    model = make()
+    with pytest.raises(Fault):
+        model.fit(X, Y, batch_size=SIZE, shuffle=False, validation_data=some(), verbose=0)
+    assert_usable(model, STEPS)
+
+
+@pytest.mark.parametrize("hook", ["on_predict_begin", "on_predict_batch_end", "on_predict_end"])
+def test_callback_of_predict(hook):
+    failing = type("Failing", (callbacks.Callback,), {hook: lambda self, *arguments: failing_at(1)()})
+    model = make()
+    with pytest.raises(Fault):
+        model.predict(X, batch_size=SIZE, verbose=0, callbacks=[failing()])
+    assert_usable(model, 0)
+
+
+def test_schedule():
+    """A learning-rate schedule of one's own fails at its fourth step: whatever was done, is done wholly."""
+    step = failing_at(4)
+
+    class Failing(nnfast.schedules.LearningRateSchedule):
+        def __call__(self, iteration):
+            step()
+            return 0.001
+
+    model = make()
+    model.compile(nnfast.optimizers.Adam(Failing()), "mse")
+    with pytest.raises(Fault):
+        model.fit(X, Y, batch_size=SIZE, shuffle=False, verbose=0)
+    done = model.state.iteration
+    assert done < STEPS
+    expected = after(done)
+    for found, wanted in zip(model.get_weights(), expected.get_weights(), strict=True):
+        assert found.tobytes() == wanted.tobytes()
+
+
+def test_loss():
+    """A loss that fails for the last, smaller batch."""
+
+    def failing(y, p):
+        if p.shape[0] == 4:
+            raise Fault
+        return ops.mean(ops.square(y - p))
+
+    model = make()
+    model.compile("adam", failing)
+    with pytest.raises(Fault):
+        model.fit(X[:20], Y[:20], batch_size=SIZE, shuffle=False, verbose=0)
+    assert model.state.iteration == 2
+    before = [weight.tobytes() for weight in model.get_weights()]
+    with pytest.raises(Fault):
+        model.train_on_batch(X[:4], Y[:4])
+    assert [weight.tobytes() for weight in model.get_weights()] == before
+    model.train_on_batch(X[:8], Y[:8])
+    assert model.state.iteration == 3
+
+
+def test_saving(tmp_path):
+    """A checkpoint that cannot be written ends the fit after a whole step."""
+    model = make()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="file"):
+        model.fit(
+            X, Y, batch_size=SIZE, shuffle=False, verbose=0,
+            callbacks=[callbacks.ModelCheckpoint(tmp_path / "file" / "model.nnf", save_freq=3)],
+        )  # fmt: skip
+    assert_usable(model, 3)
