@@ -31,6 +31,7 @@ _BECOMES: dict[type[Exception], type[Exception]] = {
     **dict.fromkeys((AttributeError, AssertionError, StopIteration), TypeError),
 }
 UNFOLDED_BYTES = 1 << 30
+_ROWS = frozenset(("x", "y", "sample_weight"))
 
 
 def guard(modules: Iterable[ModuleType]) -> None:
@@ -78,19 +79,20 @@ def refuse_unfolded(array: np.ndarray[Any, Any], name: str) -> None:
 def named(function: Callable[..., Any], name: str, of: type | None = None, folded: bool = False) -> Callable[..., Any]:
     """The function, or constructor of the class `of`, as users call it: the outermost such call is the one that errors name.
 
-    folded: it takes rows from arrays where they lie, and itself refuses to unfold what it would have to copy.
+    folded: it takes rows of x, y and weights from where they lie, and itself refuses to unfold what it would have to copy.
     """
+    taken = _ROWS if folded else frozenset()
 
     @wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        if not folded:
-            for i, value in enumerate(arguments):
-                if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
-                    parameters = _parameters(function)
-                    refuse_unfolded(value, f"{name}({parameters[i]})" if i < len(parameters) else name)
-            for key, value in options.items():
-                if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
-                    refuse_unfolded(value, f"{name}({key})")
+        for i, value in enumerate(arguments):
+            if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
+                parameter = [*_parameters(function), *["..."] * len(arguments)][i]
+                if parameter not in taken:
+                    refuse_unfolded(value, f"{name}({parameter})")
+        for key, value in options.items():
+            if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES and key not in taken:
+                refuse_unfolded(value, f"{name}({key})")
         try:
             return function(*arguments, **options)
         except (*_CAUSED, NnfastError) as error:

@@ -155,7 +155,8 @@ def as_value(graph: Graph, x: Any, dtype: str | None = None) -> Value:
             f"operand of type {type(x).__name__}: expected a number, an array, a Variable or a symbolic value"
         )
     if dtype is None:
-        dtype = str(array.dtype) if str(array.dtype) in DTYPES else ("float32" if array.dtype.kind == "f" else "int32")
+        name = _native_name(array.dtype)
+        dtype = name if name in DTYPES else "int32"
     return graph.constant(array, dtype)
 
 
