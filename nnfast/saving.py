@@ -6,7 +6,7 @@ In: a model. Out: a file, written atomically by nnfast.io; and back. Classes com
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,15 +32,30 @@ def save_model(model: Any, path: PathLike) -> None:
     if not model.built:
         raise NnfastError(f"model {model.name} is not built yet: give it an Input, or call it on data, before saving")
     tensors, metadata = _training_parts(model)
-    metadata |= {
-        "kind": "model",
+    metadata |= {"kind": "model", **_structure(model)}
+    if model.compiled:
+        metadata["compile"] = _compile_config(model)
+    write_tensors(path, tensors, metadata)
+
+
+def save_frozen(model: Any, arrays: Sequence[np.ndarray], path: PathLike) -> None:
+    """Write configuration and weights of a frozen model: the weights that it has had since it was frozen, as they were before folding."""
+    metadata = {
+        "nnfast": __version__,
+        "kind": "frozen",
+        "weights": [v.name for v in model.weights],
+        **_structure(model),
+    }
+    write_tensors(path, {f"weight/{i}": array for i, array in enumerate(arrays)}, metadata)
+
+
+def _structure(model: Any) -> dict[str, Any]:
+    """What a model is made again from, without its weights."""
+    return {
         "model": serialization.serialize(model),
         "inputs": [{"shape": list(s.shape[1:]), "dtype": s.dtype, "name": s.name} for s in model.inputs or []],
         "takes_dict": model.takes_dict,
     }
-    if model.compiled:
-        metadata["compile"] = _compile_config(model)
-    write_tensors(path, tensors, metadata)
 
 
 def save_training(model: Any, path: PathLike) -> None:
@@ -76,7 +91,7 @@ def save_weights(model: Any, path: PathLike) -> None:
 def load_weights(model: Any, path: PathLike) -> None:
     """Read weights for a model of the same structure."""
     tensors, metadata = read_tensors(path)
-    if metadata.get("kind") not in ("weights", "model", "training"):
+    if metadata.get("kind") not in ("weights", "model", "training", "frozen"):
         raise ModelFileError(f"{path}: holds {metadata.get('kind')!r}, expected weights or a model")
     with named(path):
         _check_weights(model, tensors, path, exact=False)
@@ -84,13 +99,14 @@ def load_weights(model: Any, path: PathLike) -> None:
 
 
 def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = None, compile: bool = True) -> Any:
-    """Read a model that Model.save wrote; training goes on with the same bits as if it had not stopped.
+    """Read a model that Model.save wrote; training goes on with the same bits as if it had not stopped. What a frozen model's save
+    wrote is a frozen model again.
 
     custom_objects: the user's own layers, losses, metrics and functions by name. compile=False leaves out optimizer and loss.
     Raises ModelFileError for a file that is damaged, foreign, or of a newer version.
     """
     tensors, metadata = read_tensors(filepath)
-    if metadata.get("kind") != "model":
+    if metadata.get("kind") not in ("model", "frozen"):
         raise ModelFileError(
             f"{filepath}: holds {metadata.get('kind')!r}, expected a model; read weights with model.load_weights(path)"
         )
@@ -114,7 +130,7 @@ def load_model(filepath: PathLike, custom_objects: Mapping[str, Any] | None = No
             raise UnknownNameError(
                 f"{filepath}: {error}. Give what is your own to load_model(path, custom_objects={{'name': object}})"
             ) from None
-    return model
+    return model.freeze() if metadata["kind"] == "frozen" else model
 
 
 def _weight_tensors(model: Any) -> dict[str, np.ndarray]:

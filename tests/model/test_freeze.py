@@ -106,3 +106,19 @@ def test_what_a_frozen_model_cannot_do():
     with pytest.raises(AttributeError, match="no 'fit'; it is for inference"):
         frozen.fit(X)
     assert "FrozenModel" in repr(frozen)
+
+
+@pytest.mark.parametrize("body", [several, nested])
+def test_a_saved_frozen_model_predicts_the_same(body, tmp_path):
+    """With the weights that it was frozen with, whatever became of the model."""
+    model = trained(body)
+    frozen = model.freeze()
+    for weight in model.weights:
+        weight.assign(weight.numpy() * 0.5)
+    frozen.save(tmp_path / "frozen.nnf")
+    read = nnfast.load_model(tmp_path / "frozen.nnf")
+    assert isinstance(read, type(frozen))
+    assert read.predict(X).tobytes() == frozen.predict(X).tobytes()
+    assert not np.allclose(model.freeze().predict(X), frozen.predict(X))
+    model.load_weights(tmp_path / "frozen.nnf")
+    np.testing.assert_array_equal(model.freeze().predict(X), frozen.predict(X))
