@@ -8,6 +8,7 @@ import nnfast
 from nnfast.errors import ShapeError
 from nnfast.graph.ir import Graph
 from nnfast.ops import _windows
+from nnfast.ops.fused import Part
 from nnfast.ops.registry import OPS
 from nnfast.passes import run
 from nnfast.passes.autodiff import gradients
@@ -82,6 +83,40 @@ def test_padding_is_zeros_around_the_input(shape, kernel, level):
         [found] = eager.run_op(OPS[name], list(operands), {**given, **more}, level)
         [wanted] = eager.run_op(OPS[name], [wide, operands[1]], {**plain, **more}, level)
         assert found.tobytes() == wanted.tobytes()
+
+
+ENDS = {
+    "bias": [("add", 1)],
+    "bias, relu": [("add", 1), ("relu", 0)],
+    "bias, relu6": [("add", 1), ("relu6", 0)],
+    "bias, relu6, more": [("add", 1), ("relu6", 0), ("add", 2), ("relu", 0)],
+    "derivative of relu": [("relu_gradient", 2)],
+    "derivative of relu6, more": [("relu6_gradient", 2), ("add", 1)],
+}
+
+
+@LEVEL
+@pytest.mark.parametrize("end", ENDS)
+def test_what_tiles_do_with_their_sums_has_the_bits_of_separate_ops(end, level):
+    """Of one chunk and of two, with infinite and missing numbers; operand 1 is a bias, 2 as large as the output."""
+    for channels in (3, 60):
+        x, w, bias = normal(2, 4, 5, channels), normal(3, 3, channels, 32), normal(32)
+        x[0, 2, 1, 0], x[1, 3, 4, 2] = np.nan, np.inf
+        full = np.clip(4 * normal(2, 4, 5, 32), 0, 6)
+        [y] = eager.run_op(OPS["conv"], [x, w], GIVEN, level)
+        body, operands = [], []
+        for name, operand in ENDS[end]:
+            other = [bias, full][operand - 1 : operand] if operand else []
+            body.append((name, len(operands) if operand else None))
+            operands += other
+            [y] = eager.run_op(OPS[name], [y, *other], {}, level)
+        parts = [
+            Part(name, (), (len(operands) + i, *([] if place is None else [place])))
+            for i, (name, place) in enumerate(body)
+        ]
+        attributes = {**GIVEN, "product": "conv", "body": tuple(parts)}
+        [found] = eager.run_op(OPS["product_with_epilogue"], [x, w, *operands], attributes, level)
+        assert ops.same_bits(found, y)
 
 
 @LEVEL
