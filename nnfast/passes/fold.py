@@ -26,7 +26,7 @@ class _Fold:
 
     def __init__(self, product: Node, bias: np.ndarray | float, scale: np.ndarray, shift: np.ndarray) -> None:
         weight: Value = product.inputs[1]
-        self.weight = weight.payload.numpy().astype(np.float64) * scale
+        self.weight = _variable(weight).payload.numpy().astype(np.float64).reshape(weight.shape) * scale
         self.bias = bias * scale + shift
 
 
@@ -63,7 +63,11 @@ def _find(
         node = value.node
         if node.op.name in PRODUCTS:
             weight = node.inputs[1]
-            if weight.kind == "variable" and weight.shape[-1] == mean.size and not node.attributes.get("transpose_b"):
+            if (
+                _variable(weight).kind == "variable"
+                and weight.shape[-1] == mean.size
+                and not node.attributes.get("transpose_b")
+            ):
                 found[node] = _Fold(node, 0.0 if bias is None else bias, scale, shift - mean * scale)
                 passed.update(gone)
             return
@@ -79,6 +83,12 @@ def _find(
             return
         gone[node] = 1 - place
         value = node.inputs[1 - place]
+
+
+def _variable(weight: Value) -> Value:
+    """What a weight is a reshape of, as that of a depthwise convolution is, or itself."""
+    node = weight.node
+    return node.inputs[0] if node is not None and node.op.name == "reshape" else weight
 
 
 def _known(value: Value) -> np.ndarray | None:

@@ -45,6 +45,12 @@ def nested(x):
     return nnfast.Sequential([layers.Dense(8), norm(), layers.ReLU()])(x)
 
 
+def depthwise(x):
+    y = norm()(layers.DepthwiseConv1D(3, depth_multiplier=2, padding="same")(x))
+    y = norm()(layers.SeparableConv1D(4, 3, use_bias=False)(layers.ReLU(6.0)(y)))
+    return norm()(layers.Conv1D(8, 1, groups=2)(y))
+
+
 def folds(model):
     """How many normalisations go."""
     frozen = model.freeze()
@@ -52,7 +58,7 @@ def folds(model):
     return len(frozen._predict.folded) // 2
 
 
-@pytest.mark.parametrize("body, count", [(dense_norm, 1), (several, 2), (shared, 0), (nested, 1)])
+@pytest.mark.parametrize("body, count", [(dense_norm, 1), (several, 2), (shared, 0), (nested, 1), (depthwise, 3)])
 def test_predictions_agree(body, count):
     for dtype, tolerance in (("float32", 2e-6), ("float64", 1e-14)):
         model = trained(body, dtype)
