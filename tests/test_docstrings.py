@@ -20,7 +20,9 @@ def test_examples(name, tmp_path, monkeypatch):
     module = importlib.import_module(name)
     nnfast.set_random_seed(0)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    failed, _ = doctest.testmod(module, optionflags=flags, extraglobs={"np": np})  # functions stand in public modules, too
+    failed, _ = doctest.testmod(
+        module, optionflags=flags, extraglobs={"np": np}
+    )  # functions stand in public modules, too
     assert failed == 0
 
 
