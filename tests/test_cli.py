@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -69,14 +70,15 @@ def test_info(capsys):
 
 
 def test_selftest(capsys):
+    begin = time.process_time()
     facts = run_json(capsys, "selftest")
+    assert (time.process_time() - begin) / nnfast.get_num_threads() < 10
     assert facts["passed"]
     used = [level for level in facts["levels"] if level["available"]]
     assert used
     for level in used:
         assert level["ops"] == len(OPS)
         assert level["checks"] > level["ops"]
-    assert sum(level["seconds"] for level in used) < 10
 
 
 def test_selftest_catches_a_wrong_lane(monkeypatch, capsys):
