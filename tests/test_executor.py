@@ -338,7 +338,8 @@ def test_forked_child_trains():
 
 
 INTERRUPT = """
-import numpy as np, sys
+import numpy as np, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import nnfast
 x = np.random.default_rng(0).standard_normal((20_000, 64)).astype(np.float32)
 y = np.zeros(20_000, np.int32)

@@ -11,7 +11,8 @@ import pytest
 from checks import patience
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have commands in the background ignore it
 import numpy as np
 import nnfast
 from nnfast import layers
