@@ -87,6 +87,8 @@ def test_facts_are_read_from_the_system(tmp_path, monkeypatch):
     assert facts.variables["NNFAST_OPTIMISE"] == "1"
     assert "NNFAST_NUM_THREADS=many" in facts.setting_error
     assert doctor.collect(str(tmp_path / "nothing")).load is None
+    (tmp_path / "proc/loadavg").write_text("9.00 0.5 0.5 1/100 77\n")  # one's own training, which has ended
+    assert doctor.collect(str(tmp_path)).load == 0
 
 
 def test_every_variable_of_nnfast_is_known():

@@ -11,6 +11,7 @@ import os
 import platform
 import struct
 import sys
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from nnfast.errors import NnfastError, unknown_name
 
 OPENMP = ("libgomp", "libiomp", "libomp", "vcomp")  # names of OpenMP runtimes, as their files begin
 BUSY = 0.5  # processors that others keep busy beyond those that are free: from then on a warning
+LOOKS = 5  # at what runs now; the middle one counts
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ def _busy(facts: Facts) -> Finding:
         return Finding(
             "warning",
             "load",
-            f"{facts.load:.1f} threads of others were running over the last minute, {facts.threads} of nnfast come on top, "
+            f"{facts.load:.1f} threads of others are running, {facts.threads} of nnfast come on top, "
             f"on {facts.affinity} processors",
             "stop the others, or set NNFAST_NUM_THREADS to the number of processors that are free",
         )
@@ -294,8 +296,16 @@ def openmp_runtimes(root: str = "/") -> list[str]:
 
 
 def _load(root: str) -> float | None:
-    words = (environment.text_of(os.path.join(root, "proc/loadavg")) or "").split()
-    return float(words[0]) if words else None
+    """Threads that ran over the last minute or, where that is less, run now beside this one: the minute may be the user's own training."""
+    path, now, minute = os.path.join(root, "proc/loadavg"), [], 0.0
+    for _ in range(LOOKS):
+        words = (environment.text_of(path) or "").split()
+        if len(words) < 4:
+            return None
+        minute = float(words[0])
+        now.append(max(0, int(words[3].partition("/")[0]) - 1))
+        time.sleep(0.02)
+    return min(minute, float(sorted(now)[LOOKS // 2]))
 
 
 def _chosen(text: str | None) -> str | None:
