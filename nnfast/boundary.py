@@ -48,13 +48,19 @@ def guard(modules: Iterable[ModuleType]) -> None:
             elif isinstance(item, type) and not issubclass(item, BaseException):
                 init = unwrap(item.__init__)
                 if isinstance(init, FunctionType) and not hasattr(vars(item).get("__init__"), "_nnfast_named"):
-                    type.__setattr__(item, "__init__", named(init, name, of=item, folded=True))
+                    type.__setattr__(item, "__init__", named(init, name, of=item))
 
 
 def guard_methods(owner: type, names: Iterable[str]) -> None:
-    """The same for methods."""
+    """The same for methods, which look at their arrays themselves."""
     for name in names:
-        type.__setattr__(owner, name, named(vars(owner)[name], name, folded=True))
+        type.__setattr__(owner, name, named(vars(owner)[name], name, looks=False))
+
+
+def names_itself(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function that is called so often that its errors name it by themselves."""
+    function._nnfast_named = True  # type: ignore[attr-defined]
+    return function
 
 
 def refuse_unfolded(array: np.ndarray[Any, Any], name: str) -> None:
@@ -76,23 +82,17 @@ def refuse_unfolded(array: np.ndarray[Any, Any], name: str) -> None:
         )
 
 
-def named(function: Callable[..., Any], name: str, of: type | None = None, folded: bool = False) -> Callable[..., Any]:
+def named(function: Callable[..., Any], name: str, of: type | None = None, looks: bool = True) -> Callable[..., Any]:
     """The function, or constructor of the class `of`, as users call it: the outermost such call is the one that errors name.
 
-    folded: it takes rows of x, y and weights from where they lie, and itself refuses to unfold what it would have to copy.
+    looks: refuse arrays that must not be unfolded; constructors take rows of x, y and weights from where they lie.
     """
-    taken = _ROWS if folded else frozenset()
+    taken = frozenset() if of is None else _ROWS
 
     @wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        for i, value in enumerate(arguments):
-            if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
-                parameter = [*_parameters(function), *["..."] * len(arguments)][i]
-                if parameter not in taken:
-                    refuse_unfolded(value, f"{name}({parameter})")
-        for key, value in options.items():
-            if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES and key not in taken:
-                refuse_unfolded(value, f"{name}({key})")
+        if looks:
+            _look(function, name, taken, arguments, options)
         try:
             return function(*arguments, **options)
         except (*_CAUSED, NnfastError) as error:
@@ -103,8 +103,20 @@ def named(function: Callable[..., Any], name: str, of: type | None = None, folde
                 raise
             raise better from None
 
-    call._nnfast_named = True  # type: ignore[attr-defined]
-    return call
+    return names_itself(call)
+
+
+def _look(
+    function: Callable[..., Any], name: str, taken: frozenset[str], arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    for i, value in enumerate(arguments):
+        if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES:
+            parameter = [*_parameters(function), *["..."] * len(arguments)][i]
+            if parameter not in taken:
+                refuse_unfolded(value, f"{name}({parameter})")
+    for key, value in options.items():
+        if type(value) is np.ndarray and value.nbytes >= UNFOLDED_BYTES and key not in taken:
+            refuse_unfolded(value, f"{name}({key})")
 
 
 def _parameters(function: Callable[..., Any]) -> list[str]:

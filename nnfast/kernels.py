@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import ops
+from nnfast.boundary import names_itself
 from nnfast.errors import DtypeError, ShapeError, unknown_name
 from nnfast.ops.registry import OPS
 from nnfast.plan.eager import OpCall, op_call
@@ -35,6 +36,9 @@ def _check_out(name: str, out: np.ndarray | None, shape: tuple[int, ...], dtype:
 
 def _apply(call: OpCall, operands: tuple[Any, ...], out: Any) -> Any:
     """The op on arrays; the result is computed in `out` where it is given and lies apart from the operands."""
+    found = call.quick(operands, out)
+    if found is not None:
+        return found
     if out is None:
         return call(operands)
     if type(out) is np.ndarray:
@@ -57,6 +61,7 @@ def _is_matrix(x: Any) -> bool:
     return (x.ndim if type(x) is np.ndarray else np.ndim(x)) == 2
 
 
+@names_itself
 def matmul(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
     """Matrix product of row-major arrays: a [..., K], b [K, N] -> [..., N].
 
@@ -65,6 +70,9 @@ def matmul(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]]).tolist()
     [[11.0]]
     """
+    found = _matmul.quick((a, b), out)
+    if found is not None:
+        return found
     if _is_matrix(a) and _is_matrix(b):
         return _apply(_matmul, (a, b), out)
     return _give(ops.matmul(np.asarray(a), np.asarray(b)), out, "matmul")
@@ -86,16 +94,18 @@ def linear(
     return _give(y, out, "linear")
 
 
+@names_itself
 def softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """exp(x - max) / sum(exp(x - max)) along an axis."""
-    if axis == -1:
+    if isinstance(axis, int) and axis == -1:
         return _apply(_softmax, (x,), out)
     return _give(ops.softmax(np.asarray(x), axis), out, "softmax")
 
 
+@names_itself
 def log_softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """x - logsumexp(x) along an axis."""
-    if axis == -1:
+    if isinstance(axis, int) and axis == -1:
         return _apply(_log_softmax, (x,), out)
     return _give(ops.log_softmax(np.asarray(x), axis), out, "log_softmax")
 

@@ -3,7 +3,7 @@
 """The short way into a plan, for arrays that can be used as they lie.
 
 In: a plan's executor and what its arrays have to be. Out: results, or None where an array is anything else: then the
-caller takes the long way, which converts what can be converted and says what is wrong with the rest.
+caller takes the long way, which converts what it can and says what is wrong with the rest.
 """
 
 from cpython.buffer cimport PyBUF_ND, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -156,8 +156,7 @@ cdef class DirectCall:
 
     cdef list places, inputs, outputs
     cdef object another
-    cdef int most, first
-    cdef bint in_place
+    cdef int most, first, in_place
     cdef readonly int threads  # that the plan was made for
 
     def __init__(self, Executor executor, another, int most, int first, list inputs, list outputs, bint in_place,
@@ -170,8 +169,8 @@ cdef class DirectCall:
         """The outputs, in the arrays of `out` where it is given; None where an array cannot be used as it lies."""
         cdef Py_buffer *views
         cdef int held = 0, i, inputs = len(self.inputs)
-        cdef Spec spec
         cdef list results = []
+        cdef Spec spec
         if len(operands) != inputs or (out is not None and len(out) != len(self.outputs)):
             return None
         views = _views(inputs + len(self.outputs))
@@ -239,8 +238,7 @@ cdef class DirectCall:
 cdef class Calls:
     """DirectCalls of one op or model for different shapes, those used last in front.
 
-    Without a GIL, an attribute that threads exchange is read and written in a critical section; with one, that is
-    nothing.
+    Without a GIL, an attribute that threads exchange is read and written in a critical section.
     """
 
     cdef list calls
@@ -256,8 +254,7 @@ cdef class Calls:
 
     cpdef list call(self, tuple operands, int threads, out=None):
         """The outputs; None where no call takes these arrays."""
-        cdef list calls
-        cdef list found
+        cdef list calls, found
         cdef DirectCall call
         cdef Py_ssize_t i
         with critical_section(self):
@@ -272,6 +269,11 @@ cdef class Calls:
                             self.calls = [call, *calls[:i], *calls[i + 1:]]
                     return found
         return None
+
+    cpdef one(self, tuple operands, int threads, out=None):
+        """The only output, in `out` where it is given; None where no call takes these arrays."""
+        cdef list found = self.call(operands, threads, None if out is None else (out,))
+        return None if found is None else found[0]
 
 
 ctypedef fused Number:
@@ -305,16 +307,14 @@ cdef class BatchCall:
     """
 
     cdef Executor executor
-    cdef int first
-    cdef list sources
-    cdef list sizes
+    cdef int first, row, slot
+    cdef list sources, sizes
     cdef readonly object log
     cdef tuple kept  # what the addresses below belong to
     cdef char *order
-    cdef double *logged
     cdef int64_t *counters
+    cdef double *logged
     cdef double *rates
-    cdef int row, slot
     cdef double rows
     cdef readonly int threads
 

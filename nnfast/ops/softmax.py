@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nnfast.errors import ShapeError
 from nnfast.graph.ir import Node, Value
 from nnfast.ops.elementwise import call
 from nnfast.ops.registry import Sample, Specs, define
@@ -21,6 +22,8 @@ def rows_of(node: Node) -> tuple[int, int]:
 
 
 def _infer(node: Node) -> Specs:
+    if not node.inputs[0].shape:
+        raise ShapeError(f"{node.op.name} of a single number; expected at least one axis, as in x.reshape(1)")
     return [(node.inputs[0].shape, node.inputs[0].dtype)]
 
 

@@ -87,6 +87,10 @@ class OpCall:
             found = self._long_way(operands, None if out is None else [out])
         return found[0] if len(found) == 1 else found
 
+    def quick(self, operands: tuple[Any, ...], out: Any = None) -> np.ndarray | None:
+        """The output of an op with one, or None where these arrays have to go the long way, by a call."""
+        return self._calls.one(operands, get_num_threads(), out)
+
     def _long_way(self, operands: Sequence[Any], out: Sequence[np.ndarray] | None) -> list[np.ndarray]:
         op = self.op
         op.check_operands(len(operands))
