@@ -19,6 +19,8 @@ enum {
     READ_IN_PLACE = 128,            /* rows of c */
     SAME_SET = 4096 / sizeof(real), /* rows of b at multiples of this all meet in one set of the first-level cache */
     AHEAD_IN_PLACE = 8,             /* rows of b */
+    NARROW_GRADIENT = 12,           /* columns of dw */
+    NARROW_VECTORS = 48,            /* of sums: so many columns by as many vectors as a tile is wide */
 };
 
 typedef struct rows_product {
@@ -146,6 +148,52 @@ static void clear_last_panel(real *dw, int64_t N, int64_t K, range rows) {
         }
 }
 
+/* Few columns: lanes lie over rows of dw instead, and dy's columns are the rows of the tile. x is read where it lies.
+ */
+static void narrow_weight_gradient(const rows_product *p, range rows) {
+    const int64_t N = p->columns;
+    const int64_t whole = rows.begin + (rows.end - rows.begin) / NNF_PANEL * NNF_PANEL;
+    const strips s = strips_of(N, ROWS);
+    const int widest = FEW_WIDE((int)(s.height + (s.taller > 0)));
+    int nv;
+    for (int64_t j = rows.begin; j < rows.end; j += nv * LANES) {
+        const int there = j < whole;
+        nv = tile_width(((there ? whole : whole + NNF_PANEL) - j) / LANES, widest);
+        const int64_t width = nv * LANES, count = smaller(width, rows.end - j);
+        real sums[NARROW_VECTORS * LANES] __attribute__((aligned(64)));
+        for (int64_t m = 0; m == 0 || m < p->sum; m += NNF_CHUNK) {
+            const int64_t mc = smaller(NNF_CHUNK, p->sum - m);
+            if (!there)
+                pack_panel(p->panels, p->a + m * p->a_step + j, p->a_step, mc, count);
+            for (int64_t i = 0; i < s.count; i++) {
+                const tile t = {
+                    .a = p->b + m * p->ldb + strip_begin(s, i),
+                    .a_row = 1,
+                    .a_step = p->ldb,
+                    .b = there ? p->a + m * p->a_step + j : p->panels,
+                    .b_step = there ? p->a_step : NNF_PANEL,
+                    .b_panel = NNF_PANEL,
+                    .c = sums + strip_begin(s, i) * width,
+                    .c_row = width,
+                    .c_panel = NNF_PANEL,
+                    .ahead = there ? AHEAD_IN_PLACE * p->a_step : 0,
+                    .line = 64 / (int)sizeof(real),
+                    .k = mc,
+                    .accumulate = m > 0,
+                };
+                packed_tile(strip_rows(s, i), nv)(&t);
+            }
+        }
+        if (p->in_panels)
+            pack_transposed(p->c + j * NNF_PANEL, NNF_PANEL, sums, width, N, count);
+        else { /* whole rows of dw, one after the other */
+            real turned[NARROW_VECTORS * LANES + NNF_PANEL];
+            pack_transposed(turned, N, sums, width, N, count);
+            __builtin_memcpy(p->c + j * N, turned, (uint64_t)(count * N) * sizeof(real));
+        }
+    }
+}
+
 static void k_linear_weight_gradient(const nnf_step *step, int thread, int threads) {
     const int64_t M = step->size[0], N = step->size[1], K = step->size[2];
     const int in_panels = (int)step->size[3];
@@ -166,6 +214,13 @@ static void k_linear_weight_gradient(const nnf_step *step, int thread, int threa
         .strips = own_scratch(step, thread) + ROWS_COLUMNS * NNF_CHUNK,
     };
     const share s = share_of(K, NNF_PANEL, N, NNF_PANEL, 0, thread, (int)smaller(threads, step->threads));
+    if (N <= NARROW_GRADIENT) {
+        if (s.columns.end > 0) {
+            narrow_weight_gradient(&p, s.rows);
+            finish(p.step, p.c, p.c_row, s.rows, s.columns);
+        }
+        return;
+    }
     rows_share(&p, s);
     if (in_panels && N % NNF_PANEL && s.columns.end == N)
         clear_last_panel(p.c, N, K, s.rows);

@@ -1,7 +1,7 @@
 """Division of work: how many threads a step is worth, and where the team must wait for each other.
 
 A step is divided when its estimated time is well above the cost of passing its data between cores: in a long plan, whose data is spread
-over the cores anyway, smaller ones than in a short plan. A barrier stands before a step that touches bytes which another thread may
+over the cores anyway, and where it is alone, smaller ones than in a short plan. A barrier stands before a step that touches bytes which another thread may
 have written, or may still be reading, since the last barrier.
 """
 
@@ -19,9 +19,9 @@ OTHER_FLOPS_PER_NS = 16.0
 BYTES_PER_NS = 20.0
 
 # On the same processor, training steps of 17 and 21 us with one thread took 30 us divided, 88 us became 83, 148 us 103;
-# alone in its plan, a product of 25.7 us became 14.5, one of 12.4 us 6.9.
+# alone in its plan, a product of 25.7 us became 14.5, one of 12.4 us 6.9, one of 7.7 us 4.4 to 6.
 LONG_PLAN_NS = 60000.0
-DIVIDE_FROM_NS = {"short plan": 10000.0, "long plan": 2000.0}
+DIVIDE_FROM_NS = {"one step": 5000.0, "short plan": 10000.0, "long plan": 2000.0}
 SERIAL = ("record", "advance")
 
 
@@ -32,7 +32,8 @@ def estimate_ns(step: Step) -> float:
 
 def divide(steps: Sequence[Step], threads: int) -> int:
     """Set each step's threads and barrier; returns how many threads the plan uses."""
-    least = DIVIDE_FROM_NS["short plan" if sum(map(estimate_ns, steps)) < LONG_PLAN_NS else "long plan"]
+    short = "one step" if len(steps) == 1 else "short plan"
+    least = DIVIDE_FROM_NS[short if sum(map(estimate_ns, steps)) < LONG_PLAN_NS else "long plan"]
     for step in steps:
         worth = estimate_ns(step) >= least and step.kernel not in SERIAL
         step.threads = threads if worth else 1
