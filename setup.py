@@ -35,7 +35,7 @@ FLAGS = [
     "-fvisibility=hidden",
     "-Wall",
     "-Wno-unused-function",
-    "-g" if DEBUG or SANITIZE else "-g0",
+    "-g" if DEBUG else "-g1" if SANITIZE else "-g0",
     *(["-O1", *SANITIZED] if SANITIZE else []),
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnfast import ops
-from nnfast.boundary import names_itself
+from nnfast.boundary import names_itself as _names_itself
 from nnfast.errors import DtypeError, ShapeError, unknown_name
 from nnfast.ops.registry import OPS
 from nnfast.plan.eager import OpCall, op_call
@@ -61,7 +61,7 @@ def _is_matrix(x: Any) -> bool:
     return (x.ndim if type(x) is np.ndarray else np.ndim(x)) == 2
 
 
-@names_itself
+@_names_itself
 def matmul(a: Any, b: Any, out: np.ndarray | None = None) -> np.ndarray:
     """Matrix product of row-major arrays: a [..., K], b [K, N] -> [..., N].
 
@@ -94,7 +94,7 @@ def linear(
     return _give(y, out, "linear")
 
 
-@names_itself
+@_names_itself
 def softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """exp(x - max) / sum(exp(x - max)) along an axis."""
     if isinstance(axis, int) and axis == -1:
@@ -102,7 +102,7 @@ def softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray
     return _give(ops.softmax(np.asarray(x), axis), out, "softmax")
 
 
-@names_itself
+@_names_itself
 def log_softmax(x: Any, axis: int = -1, out: np.ndarray | None = None) -> np.ndarray:
     """x - logsumexp(x) along an axis."""
     if isinstance(axis, int) and axis == -1:

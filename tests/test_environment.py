@@ -82,6 +82,15 @@ def test_cgroup_1(tmp_path, quota, expected):
     assert environment.default_thread_count(NOTHING, root, frozenset(range(8)))[0] == expected
 
 
+def test_tightest_cgroup_1_counts(tmp_path):
+    """A parent's quota holds for its children, whatever theirs is."""
+    files = {"proc/self/cgroup": "3:cpu,cpuacct:/a/b/c\n"}
+    for folder, quota in (("a", "700000"), ("a/b", "300000"), ("a/b/c", "-1")):
+        files[f"sys/fs/cgroup/cpu,cpuacct/{folder}/cpu.cfs_quota_us"] = quota
+        files[f"sys/fs/cgroup/cpu,cpuacct/{folder}/cpu.cfs_period_us"] = "100000"
+    assert environment.default_thread_count(NOTHING, make_root(tmp_path, files), frozenset(range(8)))[0] == 3
+
+
 def test_cgroup_path_outside_the_container(tmp_path):
     files = {"proc/self/cgroup": "0::/../../host/slice\n", "sys/fs/cgroup/cpu.max": "200000 100000"}
     assert environment.default_thread_count(NOTHING, make_root(tmp_path, files), frozenset(range(8)))[0] == 2

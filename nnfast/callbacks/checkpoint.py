@@ -65,7 +65,8 @@ class ModelCheckpoint(MonitorCallback):
     filepath may name figures, as in "model-{epoch:02d}-{val_loss:.2f}.nnf" ({epoch} from 1, {batch} from 1 within the epoch).
     save_best_only: only when logs[monitor] is better than ever. save_freq: "epoch", or a number of batches, counted over epochs.
     initial_value_threshold: what must be beaten first. keep: how many files to keep; older ones that this object wrote are deleted.
-    `fit(resume_from=filepath)` goes on from the newest file, at the step at which it was written.
+    `fit(resume_from=filepath)` goes on from the newest file, at the step at which it was written. A file that cannot be written (a full
+    disk) ends `fit` with that OSError: those before are whole, and the training goes on from them with the same bits.
 
     >>> import nnfast, numpy as np, tempfile
     >>> x, y = np.ones((100, 4), "float32"), np.arange(100.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from nnfast.data.arrays import is_array_like
@@ -52,7 +53,9 @@ class BatchSource:
         self.input_names = input_names
         self.target_names = target_names
         self.check_nan = check_nan
-        self.prefetch = prefetch
+        if isinstance(prefetch, bool) or not isinstance(prefetch, int | np.integer) or prefetch < 0:
+            raise DataError(f"BatchSource(prefetch={prefetch!r}): expected a number of batches, such as 2, or 0 for none")
+        self.prefetch = int(prefetch)
         self.class_weight: Mapping[int, float] | None = None
         self.length = _length(data)
         self.single_pass = isinstance(data, Iterator)

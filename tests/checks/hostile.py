@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -94,6 +95,43 @@ def values():
         "broadcast": np.broadcast_to(np.float32(1), (2**16, 2**17)), "huge ints": np.broadcast_to(np.int64(3), (2**34,)),
         "unsigned": np.array([2**64 - 1], np.uint64), "matrix": np.asmatrix(np.ones((2, 2))), "shape": (2**40, 2**40),
     }  # fmt: skip
+
+
+# They ask for that much, or are numbers; all others are arrays that exist, in a few bytes.
+LARGE_ON_PURPOSE = {"huge", "shape", "infinity"}
+
+
+def problem(name, used, parameters, kind, message="", place=""):
+    """What is wrong with an outcome, or None."""
+    if kind in (
+        "ok",
+        "OSError",
+        "FileNotFoundError",
+        "IsADirectoryError",
+        "PermissionError",
+        "MaskError",
+        "DatasetError",
+    ):
+        return None  # errors of files name the file
+    if kind == "too long":
+        return "more than 10 s of computing"
+    if kind == "MemoryError" and not any(item.split("=")[1] in LARGE_ON_PURPOSE for item in used):
+        return f"a copy of gigabytes: {message}"
+    words = [name.rsplit(".", 1)[1], "model", "layer", *parameters]
+    if not any(re.search(rf"\b{re.escape(word)}\b", message) for word in words):
+        return f"names neither the call nor an argument: {kind}: {message}\n{place}"
+    if kind in (
+        "AttributeError",
+        "IndexError",
+        "KeyError",
+        "AssertionError",
+        "ZeroDivisionError",
+        "RecursionError",
+        "NameError",
+        "SystemError",
+    ):
+        return f"not an error about an argument: {kind}: {message}\n{place}"
+    return None
 
 
 class TooLong(BaseException):
