@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnfast import cli
-from nnfast.benchmark import chart, images, inputs, limits, peers, rounds, statistics, table, timing
+from nnfast.benchmark import chart, images, inputs, limits, peers, rounds, sequences, statistics, table, timing
 from nnfast.benchmark.cases import CASES, GROUPS, Case
 from nnfast.benchmark.process import Process, command
 from nnfast.benchmark.rounds import Effort, Line
@@ -85,7 +85,7 @@ TINY = (
 )
 
 
-@pytest.mark.parametrize("peer", ["torch", "jax", "onnxruntime"])
+@pytest.mark.parametrize("peer", ["torch", "jax", "onnxruntime", "openvino"])
 def test_libraries_build_the_same_network_on_images(peer, monkeypatch):
     pytest.importorskip(peer)
     monkeypatch.setitem(images.NETWORKS, "tiny", images.Network((9, 9, 3), TINY, 4, "adam"))
@@ -101,6 +101,37 @@ def test_libraries_build_the_same_network_on_images(peer, monkeypatch):
     case = Case("inference", "predict", (9, 9, 3), 3, network="tiny")
     own, other = (peers.make_peer(name, 1).make(case) for name in ("nnfast", peer))
     assert rounds.difference(other.result(), own.result(), case) == ""
+
+
+def test_networks_on_sequences_have_their_sizes():
+    parameters = {name: sum(prod(shape) for _, shape in sequences.sizes(name).weights) for name in sequences.NETWORKS}
+    assert parameters["lstm-128"] == 4 * 128 * (32 + 128 + 1) + 1290
+    assert parameters["gru-128-two-layers"] == 3 * 128 * (32 + 128 + 2) + 3 * 128 * (128 + 128 + 2) + 1290
+    assert parameters["gpt"] == (65 + 64) * 128 + 4 * (12 * 128**2 + 13 * 128) + 2 * 128 + 65 * 129
+    assert sequences.sizes("simple_rnn-32").flops == 100 * 2 * 32 * (32 + 32) + 2 * 320
+
+
+SEQUENCES = {
+    **{cell: sequences.Recurrent(cell, 8) for cell in sequences.GATES},
+    "stacked": sequences.Recurrent("lstm", 6, layers=2),
+    "both ways": sequences.Recurrent("gru", 6, layers=2, directions=2),
+    "text": sequences.Decoder(2, 16, 4, 5, 11),
+}
+
+
+@pytest.mark.parametrize("network", SEQUENCES)
+@pytest.mark.parametrize("peer", ["torch", "jax", "onnxruntime", "openvino"])
+def test_libraries_build_the_same_network_on_sequences(peer, network, monkeypatch):
+    pytest.importorskip(peer)
+    monkeypatch.setitem(sequences.NETWORKS, network, SEQUENCES[network])
+    shape = SEQUENCES[network].shape
+    for case in (
+        Case("inference", "predict", shape, 3, network=network),
+        Case("steps", "fit", shape, 4, "adamw", network=network),
+    ):
+        own, other = (peers.make_peer(name, 1).make(case) for name in ("nnfast", peer))
+        if other is not None:
+            assert rounds.difference(other.result(), own.result(), case) == ""
 
 
 def test_every_case_has_inputs():

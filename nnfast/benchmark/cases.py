@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 
-from nnfast.benchmark.images import NETWORKS as IMAGE_NETWORKS
-from nnfast.benchmark.images import sizes as image_sizes
+from nnfast.benchmark import images, sequences
+from nnfast.benchmark.images import Sizes
 
 REAL = 4  # bytes of a float32
 
@@ -22,7 +22,7 @@ class Case:
 
     kind: what is computed; sizes: m, k, n of a product, rows and columns, elements, the layers of a network, or of a convolution batch,
     pixels of a side, channels, outputs, taps of a side and strides (taps // 2 pixels of padding). network: one on images, by its name in
-    images; sizes are then height, width and channels.
+    images, or on sequences, by its name in sequences; sizes are then the shape of an input.
     """
 
     group: str
@@ -60,7 +60,7 @@ class Case:
         if self.kind in UPDATES:
             return float(UPDATES[self.kind][2] * self.sizes[0])
         if self.network:
-            found = image_sizes(self.network)
+            found = sizes_of(self.network)
             return self.batch * (found.flops if self.group == "inference" else 3 * found.flops - found.first)
         products = sum(2.0 * self.batch * a * b for a, b in pairwise(self.sizes))
         if self.group == "inference":
@@ -91,10 +91,10 @@ class Case:
         else:
             weights = sum((a + 1) * b for a, b in pairwise(self.sizes))
             if self.network:
-                weights = sum(prod(shape) for _, shape in image_sizes(self.network).weights)
+                weights = sum(prod(shape) for _, shape in sizes_of(self.network).weights)
             read, written = weights, 0
             if self.group != "inference":
-                read, written = (count * weights for count in UPDATES[self.optimizer][:2])
+                read, written = (count * weights for count in TRAFFIC[self.optimizer][:2])
         return float(REAL * read), float(REAL * written)
 
     @property
@@ -104,6 +104,11 @@ class Case:
         return read if self.kind in UPDATES or self.batch else read + written
 
 
+def sizes_of(network: str) -> Sizes:
+    """Weights and flops of a network on images or sequences."""
+    return (sequences if network in sequences.NETWORKS else images).sizes(network)
+
+
 PRODUCTS = ("x w", "x^T dy", "dy w^T", "kernels.matmul")
 CONVOLUTIONS = ("conv", "conv dx", "conv dw")
 # Elementwise functions and their cost in multiply-adds, divisions and comparisons of their polynomials.
@@ -111,6 +116,7 @@ FUNCTIONS = {"relu": 1, "add": 1, "exp": 16, "log": 22, "tanh": 28, "sigmoid": 2
 ROWS = ("softmax", "sparse cross-entropy")
 # Arrays read, arrays written, operations per element.
 UPDATES = {"sgd": (2, 1, 2), "sgd_momentum": (3, 2, 4), "adam": (4, 3, 14)}
+TRAFFIC = {**UPDATES, "adamw": (4, 3, 16)}
 
 SQUARES = (32, 64, 128, 256, 512, 1024, 2048)
 FORWARD = (
@@ -198,10 +204,16 @@ def _networks() -> Iterable[Case]:
     for sizes, batch, _ in NETWORKS:
         for rows in (1, batch):
             yield Case("inference", "predict", sizes, rows, quick=sizes[0] == 20)
-    for name, network in IMAGE_NETWORKS.items():
+    for name, network in images.NETWORKS.items():
         yield Case("steps", "fit", network.shape, network.batch, network.optimizer, network=name)
         for rows in (1, network.batch):
             yield Case("inference", "predict", network.shape, rows, network=name)
+    for name, described in sequences.NETWORKS.items():
+        for rows in sequences.BATCHES.get(name, (32,)):
+            optimizer = "adamw" if name == "gpt" else "adam"
+            yield Case("steps", "fit", described.shape, rows, optimizer, network=name)
+            if rows in (1, 12) or name.endswith("-128"):
+                yield Case("inference", "predict", described.shape, rows, network=name)
 
 
 CASES = (*_products(), *_convolutions(), *_others(), *_networks())

@@ -13,8 +13,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from nnfast.benchmark.cases import TRAINING_ROWS, Case
-from nnfast.benchmark.images import sizes
+from nnfast.benchmark.cases import TRAINING_ROWS, Case, sizes_of
+from nnfast.benchmark.sequences import NETWORKS, Decoder
 
 Array = NDArray[Any]
 ALIGNMENT = (
@@ -71,11 +71,11 @@ def _operands(case: Case) -> list[Array]:
 
 
 def weights(case: Case) -> list[Array]:
-    """Kernel [inputs, units] and bias [units] of each layer, in turn; kernels as large as Glorot's. Those of a network on images in the
-    order in which it is built."""
+    """Kernel [inputs, units] and bias [units] of each layer, in turn; kernels as large as Glorot's. Those of a network on images or
+    sequences in the order in which it is built."""
     generator = _generator(case)
     if case.network:
-        return [_image_weight(generator, kind, shape) for kind, shape in sizes(case.network).weights]
+        return [_weight(generator, kind, shape) for kind, shape in sizes_of(case.network).weights]
     arrays = []
     for inputs, units in pairwise(case.sizes):
         limit = np.sqrt(6 / (inputs + units))
@@ -84,10 +84,12 @@ def weights(case: Case) -> list[Array]:
     return arrays
 
 
-def _image_weight(generator: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
+def _weight(generator: np.random.Generator, kind: str, shape: tuple[int, ...]) -> Array:
     if kind == "kernel":  # as large as He's
         reach = prod(shape[:-1]) if shape[-1] > 1 else prod(shape[:2])
         return np.sqrt(np.float32(2 / reach)) * generator.standard_normal(shape, dtype=np.float32)
+    if kind == "recurrent":  # small, so that errors do not grow from step to step
+        return np.sqrt(np.float32(0.25 / shape[0])) * generator.standard_normal(shape, dtype=np.float32)
     return np.full(shape, float(kind in ("gamma", "variance")), np.float32)
 
 
@@ -100,6 +102,9 @@ def rows_and_labels(case: Case) -> tuple[Array, Array]:
     """Rows [count, inputs] and labels [count] to train on. A quarter of the labels is random, so that gradients stay what they are."""
     generator = _generator(case)
     count = TRAINING_ROWS if case.kind == "whole training" else batches(case) * case.batch
+    if isinstance(text := NETWORKS.get(case.network), Decoder):
+        tokens = generator.integers(0, text.vocabulary, (count, text.context + 1), dtype=np.int32)
+        return tokens[:, :-1].copy(), tokens[:, 1:].copy()
     if case.network:
         x = generator.standard_normal((count, *case.sizes), dtype=np.float32)
         return x, generator.integers(0, 10, count, dtype=np.int32)
@@ -113,5 +118,7 @@ def rows_and_labels(case: Case) -> tuple[Array, Array]:
 
 def batch(case: Case) -> Array:
     """One batch to predict."""
+    if isinstance(text := NETWORKS.get(case.network), Decoder):
+        return _generator(case).integers(0, text.vocabulary, (case.batch, text.context), dtype=np.int32)
     shape = case.sizes if case.network else case.sizes[:1]
     return _generator(case).standard_normal((case.batch, *shape), dtype=np.float32)

@@ -54,7 +54,9 @@ class BatchSource:
         self.target_names = target_names
         self.check_nan = check_nan
         if isinstance(prefetch, bool) or not isinstance(prefetch, int | np.integer) or prefetch < 0:
-            raise DataError(f"BatchSource(prefetch={prefetch!r}): expected a number of batches, such as 2, or 0 for none")
+            raise DataError(
+                f"BatchSource(prefetch={prefetch!r}): expected a number of batches, such as 2, or 0 for none"
+            )
         self.prefetch = int(prefetch)
         self.class_weight: Mapping[int, float] | None = None
         self.length = _length(data)

@@ -26,12 +26,13 @@ class Work:
     """A case, ready to run in one library.
 
     run: does the work so many times, and is done when it returns. result: arrays to be compared, computed from the case's inputs
-    afresh. times: how often the work is done by run(1).
+    afresh. times: how often the work is done by run(1). keeps: what has to live as long as the work.
     """
 
     run: Callable[[int], object]
     result: Callable[[], Sequence[Any]]
     times: int = 1
+    keeps: Any = None
 
 
 class Peer(Protocol):

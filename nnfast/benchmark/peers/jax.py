@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from nnfast.benchmark import inputs
-from nnfast.benchmark.cases import UPDATES, Case
+from nnfast.benchmark.cases import TRAFFIC, UPDATES, Case
 from nnfast.benchmark.images import NETWORKS, sizes, walk
-from nnfast.benchmark.peers import Work
+from nnfast.benchmark.peers import Work, jax_sequences
 from nnfast.benchmark.peers.jax_images import Build
-from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, train_by_steps
+from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, WEIGHT_DECAY, train_by_steps
 
 
 class Peer:
@@ -38,7 +38,7 @@ class Peer:
             return self._update(case)
         if case.group == "inference":
             weights = self._arrays(inputs.weights(case))
-            forward = self._image_forward(case, False) if case.network else self._forward
+            forward = self._image_forward(case, False) if case.network in NETWORKS else self._function_of(case)
             return self._call(lambda x: (forward(weights, x),), [inputs.batch(case)])
         return self._call(self._function(case), inputs.operands(case))
 
@@ -85,6 +85,9 @@ class Peer:
         gradient, rows = self.jax.grad(loss, has_aux=True)(logits)
         return rows, gradient
 
+    def _function_of(self, case: Case) -> Callable[[list[Any], Any], Any]:
+        return jax_sequences.forward(self.jax, case.network) if case.network else self._forward
+
     def _forward(self, weights: list[Any], x: Any) -> Any:
         for i in range(0, len(weights), 2):
             x = x @ weights[i] + weights[i + 1]
@@ -93,7 +96,9 @@ class Peer:
 
     def _updated(self, kind: str, rate: float, w: Any, g: Any, slots: Any, step: Any) -> tuple[Any, Any]:
         """One step of an optimizer, as nnfast.ops.update defines it."""
-        if kind == "adam":
+        if kind == "adamw":
+            w = w - rate * WEIGHT_DECAY * w
+        if kind in ("adam", "adamw"):
             m, v = slots
             m, v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
             root = self.jax.numpy.sqrt(v / (1 - 0.999**step))
@@ -104,7 +109,7 @@ class Peer:
         return w - rate * g, []
 
     def _slots(self, kind: str, w: Any) -> list[Any]:
-        return [self.jax.numpy.zeros_like(w) for _ in range(UPDATES[kind][1] - 1)]
+        return [self.jax.numpy.zeros_like(w) for _ in range(TRAFFIC[kind][1] - 1)]
 
     def _update(self, case: Case) -> Work:
         gradient = self._arrays(inputs.operands(case))[0]
@@ -174,12 +179,13 @@ class Peer:
         return step
 
     def _trainer(self, case: Case, rate: float) -> Callable[[Any, Any], Any]:
-        if case.network:
+        if case.network in NETWORKS:
             return self._image_trainer(case, rate)
+        forward = self._function_of(case)
 
         def loss_of(weights: list[Any], x: Any, y: Any) -> Any:
-            scores = self.jax.nn.log_softmax(self._forward(weights, x))
-            return -scores[self.jax.numpy.arange(len(y)), y].mean()
+            scores = self.jax.nn.log_softmax(forward(weights, x))
+            return -self.jax.numpy.take_along_axis(scores, y[..., None], -1).mean()
 
         def train(weights: list[Any], slots: list[Any], step: Any, x: Any, y: Any) -> Any:
             loss, gradients = self.jax.value_and_grad(loss_of)(weights, x, y)

@@ -5,7 +5,7 @@ library; "plain products" go through `nnfast.kernels`, networks through `fit`, `
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ from nnfast import kernels, layers, passes
 from nnfast._core import runtime
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import TRAINING_EPOCHS, UPDATES, Case
-from nnfast.benchmark.peers import Array, Work, nnfast_images, repeated
-from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, timed_rate
+from nnfast.benchmark.peers import Array, Work, nnfast_images, nnfast_sequences, repeated
+from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, WEIGHT_DECAY, timed_rate
+from nnfast.benchmark.sequences import NETWORKS
 from nnfast.benchmark.timing import sample
 from nnfast.data import ArraySource
 from nnfast.graph.ir import Graph
@@ -127,13 +128,18 @@ def update(case: Case, threads: int) -> Work:
 def model_of(case: Case, rate: float) -> Any:
     """A compiled model with the case's weights."""
     if case.network:
-        model = nnfast_images.model(case)
+        model = (nnfast_sequences if case.network in NETWORKS else nnfast_images).model(case)
     else:
         hidden = [layers.Dense(units, activation="relu") for units in case.sizes[1:-1]]
         model = nnfast.Sequential([nnfast.Input((case.sizes[0],)), *hidden, layers.Dense(case.sizes[-1])])
         model.set_weights(inputs.weights(case))
     optimizers = nnfast.optimizers
-    optimizer = optimizers.Adam(rate) if case.optimizer == "adam" else optimizers.SGD(rate, 0.9)
+    chosen: dict[str, Callable[[], Any]] = {
+        "adam": lambda: optimizers.Adam(rate),
+        "adamw": lambda: optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY),
+        "sgd_momentum": lambda: optimizers.SGD(rate, 0.9),
+    }
+    optimizer = chosen[case.optimizer or "sgd_momentum"]()
     model.compile(optimizer, nnfast.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
 
@@ -164,7 +170,7 @@ def train(case: Case) -> Work:
 def predict(case: Case) -> Work:
     """`predict` on one batch; of a network on images that is frozen, since the other libraries take its weights as constants."""
     model, x = model_of(case, LEARNING_RATE), inputs.batch(case)
-    if case.network:
+    if case.network and case.network not in NETWORKS:
         model = model.freeze()
     return Work(
         repeated(lambda: model.predict(x, batch_size=len(x), verbose=0)),

@@ -6,7 +6,8 @@ from typing import Any
 
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import Case
-from nnfast.benchmark.peers.onnx_images import nodes_and_weights
+from nnfast.benchmark.peers import onnx_images, onnx_sequences
+from nnfast.benchmark.sequences import NETWORKS, Decoder
 
 OPSET = 17
 
@@ -16,7 +17,8 @@ def onnx_model(case: Case) -> Any:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    nodes, weights = nodes_and_weights(case) if case.network else ([], [])
+    described = onnx_sequences if case.network in NETWORKS else onnx_images
+    nodes, weights = described.nodes_and_weights(case) if case.network else ([], [])
     value = "x"
     arrays = [] if case.network else inputs.weights(case)
     for i in range(0, len(arrays), 2):
@@ -26,8 +28,13 @@ def onnx_model(case: Case) -> Any:
         if not last:
             nodes.append(helper.make_node("Relu", [f"z{i}"], [f"a{i}"]))
             value = f"a{i}"
-    shapes = {"x": inputs.batch(case).shape, "y": (case.batch, 10 if case.network else case.sizes[-1])}
-    values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    x, result = inputs.batch(case), (case.batch, 10 if case.network else case.sizes[-1])
+    if isinstance(text := NETWORKS.get(case.network), Decoder):
+        result = (*x.shape, text.vocabulary)
+    values = {
+        "x": helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape),
+        "y": helper.make_tensor_value_info("y", TensorProto.FLOAT, result),
+    }
     graph = helper.make_graph(nodes, "network", [values["x"]], [values["y"]], weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
     onnx.checker.check_model(model)

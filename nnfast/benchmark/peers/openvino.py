@@ -28,8 +28,9 @@ class Peer:
         if case.group != "inference":
             return None
         content, x = onnx_model(case).SerializeToString(), inputs.batch(case)
-        self.kept = (content, x)  # OpenVINO reads weights and input where they lie
         model = self.core.read_model(content)
         request = self.core.compile_model(model, "CPU", self.options).create_infer_request()
         request.set_input_tensor(self.tensor(x, shared_memory=True))
-        return Work(repeated(request.infer), lambda: [request.infer()[0].copy()])
+        return Work(
+            repeated(request.infer), lambda: [request.infer()[0].copy()], keeps=(content, x)
+        )  # it reads both where they lie

@@ -7,8 +7,9 @@ from typing import Any
 
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import UPDATES, Case
-from nnfast.benchmark.peers import Work, repeated, torch_images
-from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, train_by_steps
+from nnfast.benchmark.peers import Work, repeated, torch_images, torch_sequences
+from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, WEIGHT_DECAY, train_by_steps
+from nnfast.benchmark.sequences import NETWORKS
 
 
 class Peer:
@@ -105,6 +106,8 @@ class Peer:
         return loss.detach(), gradient
 
     def _optimizer(self, kind: str, parameters: Any, rate: float) -> Any:
+        if kind == "adamw":
+            return self.torch.optim.AdamW(parameters, lr=rate, eps=1e-7, weight_decay=WEIGHT_DECAY, fused=True)
         if kind == "adam":
             return self.torch.optim.Adam(parameters, lr=rate, eps=1e-7, fused=True)
         return self.torch.optim.SGD(parameters, lr=rate, momentum=0.9 if kind == "sgd_momentum" else 0.0, fused=True)
@@ -140,12 +143,16 @@ class Peer:
             stack += [linear, torch.nn.ReLU()]
         return torch.nn.Sequential(*stack[:-1])
 
+    def _described(self, case: Case, training: bool) -> tuple[list[Any], Any]:
+        """Parameters and function of a network on images or sequences."""
+        return (torch_sequences if case.network in NETWORKS else torch_images).network(self.torch, case, training)
+
     def _compile(self, function: Any) -> Any:
         return function
 
     def _trainer(self, case: Case, rate: float) -> Callable[[Any, Any], Any]:
         if case.network:
-            parameters, network = torch_images.network(self.torch, case, training=True)
+            parameters, network = self._described(case, training=True)
         else:
             network = self.network(case)
             parameters = list(network.parameters())
@@ -153,7 +160,7 @@ class Peer:
         cross_entropy = self.torch.nn.functional.cross_entropy
 
         def loss_of(x: Any, y: Any) -> Any:
-            return cross_entropy(network(x), y)
+            return cross_entropy(network(x).flatten(0, -2), y.flatten())
 
         compiled = self._compile(loss_of)
 
@@ -168,8 +175,8 @@ class Peer:
 
     def _predict(self, case: Case) -> Work:
         torch = self.torch
-        made = torch_images.network(torch, case, training=False)[1] if case.network else self.network(case)
-        network, x = self._compile(made), torch.from_numpy(inputs.batch(case))
+        made = self._described(case, training=False)[1] if case.network else self.network(case)
+        network, x = self._compile(made), self._tensor(inputs.batch(case))
 
         def predict() -> Any:
             with torch.inference_mode():

@@ -17,6 +17,7 @@ from nnfast.benchmark.peers import Array, Work, repeated
 LEARNING_RATE = 0.001
 # While time is taken: a network that has learned its rows by heart has gradients so small that denormal numbers slow every library.
 TIMED_RATE = 1e-6
+WEIGHT_DECAY = 0.01  # of AdamW
 CHECKED = 3  # steps whose losses are compared
 Step = Callable[[Any, Any], Any]
 
