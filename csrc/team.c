@@ -25,8 +25,9 @@
 #endif
 
 enum {
-    AWAKE_NS = 20000,     /* workers look for the next run about so long before they sleep */
-    CROWDED_NS = 5000000, /* how long short runs leave a crowded team alone */
+    AWAKE_NS = 20000,       /* workers look for the next run about so long before they sleep */
+    LONG_AWAKE_NS = 150000, /* the same while runs follow each other within this time, as calls of `predict` do */
+    CROWDED_NS = 5000000,   /* how long short runs leave a crowded team alone */
     LOOKS_PER_CLOCK = 64,
     LOOKS_PER_YIELD = 1024,
     OPEN = 1, /* in the gate: workers may enter the run */
@@ -47,6 +48,7 @@ static pthread_cond_t sleep_end = PTHREAD_COND_INITIALIZER;
 static atomic_int sleepers;
 
 static _Atomic int64_t crowded_until_ns;
+static _Atomic int64_t awake_ns = AWAKE_NS;
 static _Atomic int64_t last_run_ns;            /* when the last run that could use the team ended */
 static _Atomic int64_t wake_from_ns = 1000000; /* work that is worth the waking of the team */
 
@@ -110,7 +112,7 @@ static void wait_for_a_run_after(uint32_t seen) {
                 return;
             nnf_relax();
         }
-    } while (now_ns() - begin < AWAKE_NS);
+    } while (now_ns() - begin < atomic_load_explicit(&awake_ns, memory_order_relaxed));
     pthread_mutex_lock(&sleep_lock);
     atomic_fetch_add(&sleepers, 1); /* before the look at the count, in one order for all threads */
     while (atomic_load(&run_count) == seen)
@@ -177,12 +179,11 @@ static void note_end(int crowded) {
 }
 
 static int take(double work_ns) {
+    const int64_t now = now_ns(), pause = now - atomic_load(&last_run_ns);
+    const int64_t awake = atomic_exchange(&awake_ns, pause < LONG_AWAKE_NS ? LONG_AWAKE_NS : AWAKE_NS);
     int nobody = 0;
-    if (work_ns < (double)atomic_load(&wake_from_ns)) {
-        const int64_t now = now_ns();
-        if (now - atomic_load(&last_run_ns) > AWAKE_NS || now < atomic_load(&crowded_until_ns))
-            return 0;
-    }
+    if (work_ns < (double)atomic_load(&wake_from_ns) && (pause > awake || now < atomic_load(&crowded_until_ns)))
+        return 0;
     return atomic_compare_exchange_strong(&taken, &nobody, 1);
 }
 

@@ -89,11 +89,11 @@ class FrozenModel:
         self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None, callbacks: Any = None
     ) -> Any:  # fmt: skip
         """Outputs for all rows of x, as Model.predict."""
-        options = {"batch_size": batch_size, "verbose": verbose, "steps": steps, "callbacks": callbacks}
-        if batch_size is None and steps is None and callbacks is None:
+        if loop.at_once(x, batch_size, verbose, steps, callbacks):
             found = self._predict.quick(x)
             if found is not None:
                 return self.pack_outputs(found)
+        options = {"batch_size": batch_size, "verbose": verbose, "steps": steps, "callbacks": callbacks}
         return loop.predict(self, x, options)
 
     def predict_on_batch(self, x: Any) -> Any:

@@ -168,10 +168,7 @@ class Model(Structure):
 
         verbose: "auto" is silent for the first second.
         """
-        one_batch = batch_size is None or (
-            type(batch_size) is int and type(x) is np.ndarray and x.ndim > 0 and len(x) <= batch_size
-        )
-        if one_batch and steps is None and callbacks is None and (verbose == "auto" or verbose == 0):
+        if loop.at_once(x, batch_size, verbose, steps, callbacks):
             found = self._predict.quick(x)
             if found is not None:
                 return self.pack_outputs(found)

@@ -192,6 +192,14 @@ def evaluate(model: Any, x: Any, y: Any, sample_weight: Any, options: dict[str, 
     return logs
 
 
+def at_once(x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any) -> bool:
+    """Whether a prediction is one batch of which nobody asks more than the outputs."""
+    one_batch = batch_size is None or (
+        type(batch_size) is int and type(x) is np.ndarray and x.ndim > 0 and len(x) <= batch_size
+    )
+    return one_batch and steps is None and callbacks is None and (verbose == "auto" or verbose == 0)
+
+
 def predict(model: Any, x: Any, options: dict[str, Any]) -> Any:
     """The work of Model.predict: outputs for all rows, in one array per output."""
     _steps("steps", options)
