@@ -134,8 +134,8 @@ def _better(
     inner = getattr(error, "_nnfast_message", None)  # what it was before a call inside this one was named
     message = str(error) if inner is None else inner
     names = {name, *given, *code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]} - {"self"}
-    if isinstance(given.get("name"), str):
-        names.add(given["name"])  # that of an op or a layer
+    if name == "call" and isinstance(given.get("name"), str):
+        names.add(given["name"])  # that of the op
     says = inner is None and any(re.search(rf"\b{re.escape(word)}\b", message) for word in names)
     ours = isinstance(error, NnfastError)
     if (says and (ours or type(error) in (TypeError, ValueError, MemoryError))) or not _of_a_library(

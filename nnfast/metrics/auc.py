@@ -18,6 +18,7 @@ from nnfast.metrics.confusion import counts_above, flat
 from nnfast.typing import Array, Config, Tensor, Totals
 
 EPSILON = 1e-7  # the outer thresholds lie this far outside 0 and 1
+MOST_THRESHOLDS = 1_000_000
 
 
 @serialization.register("metric", "auc", "AUC")
@@ -73,8 +74,8 @@ class AUC(Metric):
             if any(not 0 <= level <= 1 for level in self.custom_thresholds):
                 raise ValueError(f"AUC(thresholds={self.custom_thresholds!r}): expected numbers from 0 to 1")
             return self.custom_thresholds
-        if count < 2:
-            raise ValueError(f"AUC(num_thresholds={count!r}): expected at least 2")
+        if not 2 <= count <= MOST_THRESHOLDS:
+            raise ValueError(f"AUC(num_thresholds={count!r}): expected 2 to {MOST_THRESHOLDS:,}, such as 200")
         return [(index + 1) / (count - 1) for index in range(count - 2)]
 
     def statistics(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None) -> Sequence[Tensor]:

@@ -117,7 +117,7 @@ def problem(name, used, parameters, kind, message="", place=""):
         return "more than 10 s of computing"
     if kind == "MemoryError" and not any(item.split("=")[1] in LARGE_ON_PURPOSE for item in used):
         return f"a copy of gigabytes: {message}"
-    words = [name.rsplit(".", 1)[1], "model", "layer", *parameters]
+    words = [name.rsplit(".", 1)[1], "model", "layer", "y_true", *parameters]
     if not any(re.search(rf"\b{re.escape(word)}\b", message) for word in words):
         return f"names neither the call nor an argument: {kind}: {message}\n{place}"
     if kind in (
@@ -158,6 +158,7 @@ def call_all(name, function, calls, seed):
         parameters = [p for p in inspect.signature(function).parameters.values() if p.kind != p.VAR_KEYWORD]
     except (TypeError, ValueError):
         parameters = []
+    done = set()
     for chosen in choices:
         arguments, options, used = [], {}, []
         variable = any(p.kind == p.VAR_POSITIONAL for p in parameters)
@@ -175,6 +176,9 @@ def call_all(name, function, calls, seed):
             else:
                 options[parameter.name] = known[key]
             used.append(f"{parameter.name}={key}")
+        if tuple(used) in done:
+            continue  # where nothing needs an argument
+        done.add(tuple(used))
         _say("begin", name, used)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:

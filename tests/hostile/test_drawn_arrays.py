@@ -99,7 +99,7 @@ def plain(result):
 def test_drawn_arrays(name):
     function, parameters, count = FUNCTIONS[name]
 
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(operands(count))
     def check(arrays):
         kind, found = outcome(function, arrays)

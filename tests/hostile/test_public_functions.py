@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from checks import hostile
 
-CALLS = int(os.environ.get("NNFAST_TEST_HOSTILE", "12"))
+CALLS = int(os.environ.get("NNFAST_TEST_HOSTILE", "10"))
 SEED = int(os.environ.get("NNFAST_TEST_SEED", "0"))
 TOGETHER = 60  # functions of a process
 FIRST = range(0, len(hostile.functions()), TOGETHER)
