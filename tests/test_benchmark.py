@@ -108,7 +108,11 @@ def test_networks_on_sequences_have_their_sizes():
     assert parameters["lstm-128"] == 4 * 128 * (32 + 128 + 1) + 1290
     assert parameters["gru-128-two-layers"] == 3 * 128 * (32 + 128 + 2) + 3 * 128 * (128 + 128 + 2) + 1290
     assert parameters["gpt"] == (65 + 64) * 128 + 4 * (12 * 128**2 + 13 * 128) + 2 * 128 + 65 * 129
+    assert parameters["minilm-64"] == (30522 + 64 + 2) * 384 + 2 * 384 + 6 * 1774464  # a layer of BERT of these widths
+    assert parameters["embedding-10000"] == 640_000 + 650
     assert sequences.sizes("simple_rnn-32").flops == 100 * 2 * 32 * (32 + 32) + 2 * 320
+    few, many = (next(case for case in CASES if case.network == f"embedding-{rows}") for rows in (10_000, 1_000_000))
+    assert few.traffic == many.traffic, "rows that a batch does not name cost nothing"
 
 
 SEQUENCES = {
@@ -116,6 +120,8 @@ SEQUENCES = {
     "stacked": sequences.Recurrent("lstm", 6, layers=2),
     "both ways": sequences.Recurrent("gru", 6, layers=2, directions=2),
     "text": sequences.Decoder(2, 16, 4, 5, 11),
+    "encoder": sequences.Encoder(2, 16, 4, 24, 5, 11),
+    "table": sequences.Lookup(12, 8),
 }
 
 
@@ -125,10 +131,9 @@ def test_libraries_build_the_same_network_on_sequences(peer, network, monkeypatc
     pytest.importorskip(peer)
     monkeypatch.setitem(sequences.NETWORKS, network, SEQUENCES[network])
     shape = SEQUENCES[network].shape
-    for case in (
-        Case("inference", "predict", shape, 3, network=network),
-        Case("steps", "fit", shape, 4, "adamw", network=network),
-    ):
+    predicted = Case("inference", "predict", shape, 3, network=network)
+    trained = Case("steps", "fit", shape, 4, "adam" if network == "table" else "adamw", network=network)
+    for case in {"encoder": [predicted], "table": [trained]}.get(network, [predicted, trained]):
         own, other = (peers.make_peer(name, 1).make(case) for name in ("nnfast", peer))
         if other is not None:
             assert rounds.difference(other.result(), own.result(), case) == ""

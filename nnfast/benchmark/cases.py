@@ -91,7 +91,10 @@ class Case:
         else:
             weights = sum((a + 1) * b for a, b in pairwise(self.sizes))
             if self.network:
-                weights = sum(prod(shape) for _, shape in sizes_of(self.network).weights)
+                shapes = sizes_of(self.network).weights
+                weights = sum(
+                    min(shape[0], self.batch) * shape[1] if kind == "table" else prod(shape) for kind, shape in shapes
+                )
             read, written = weights, 0
             if self.group != "inference":
                 read, written = (count * weights for count in TRAFFIC[self.optimizer][:2])
@@ -209,11 +212,11 @@ def _networks() -> Iterable[Case]:
         for rows in (1, network.batch):
             yield Case("inference", "predict", network.shape, rows, network=name)
     for name, described in sequences.NETWORKS.items():
-        for rows in sequences.BATCHES.get(name, (32,)):
-            optimizer = "adamw" if name == "gpt" else "adam"
+        for rows in sequences.TRAINED.get(name, (32,)):
+            optimizer = "adamw" if name in sequences.ADAMW else "adam"
             yield Case("steps", "fit", described.shape, rows, optimizer, network=name)
-            if rows in (1, 12) or name.endswith("-128"):
-                yield Case("inference", "predict", described.shape, rows, network=name)
+        for rows in sequences.PREDICTED.get(name, ()):
+            yield Case("inference", "predict", described.shape, rows, network=name)
 
 
 CASES = (*_products(), *_convolutions(), *_others(), *_networks())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnfast.benchmark.cases import TRAINING_ROWS, Case, sizes_of
-from nnfast.benchmark.sequences import NETWORKS, Decoder
+from nnfast.benchmark.sequences import NETWORKS, Decoder, Encoder, Lookup
 
 Array = NDArray[Any]
 ALIGNMENT = (
@@ -88,6 +88,8 @@ def _weight(generator: np.random.Generator, kind: str, shape: tuple[int, ...]) -
     if kind == "kernel":  # as large as He's
         reach = prod(shape[:-1]) if shape[-1] > 1 else prod(shape[:2])
         return np.sqrt(np.float32(2 / reach)) * generator.standard_normal(shape, dtype=np.float32)
+    if kind == "table":
+        return generator.standard_normal(shape, dtype=np.float32)
     if kind == "recurrent":  # small, so that errors do not grow from step to step
         return np.sqrt(np.float32(0.25 / shape[0])) * generator.standard_normal(shape, dtype=np.float32)
     return np.full(shape, float(kind in ("gamma", "variance")), np.float32)
@@ -105,6 +107,9 @@ def rows_and_labels(case: Case) -> tuple[Array, Array]:
     if isinstance(text := NETWORKS.get(case.network), Decoder):
         tokens = generator.integers(0, text.vocabulary, (count, text.context + 1), dtype=np.int32)
         return tokens[:, :-1].copy(), tokens[:, 1:].copy()
+    if isinstance(table := NETWORKS.get(case.network), Lookup):
+        named = generator.integers(0, table.rows, (count, 1), dtype=np.int32)
+        return named, generator.integers(0, table.classes, count, dtype=np.int32)
     if case.network:
         x = generator.standard_normal((count, *case.sizes), dtype=np.float32)
         return x, generator.integers(0, 10, count, dtype=np.int32)
@@ -118,7 +123,7 @@ def rows_and_labels(case: Case) -> tuple[Array, Array]:
 
 def batch(case: Case) -> Array:
     """One batch to predict."""
-    if isinstance(text := NETWORKS.get(case.network), Decoder):
-        return _generator(case).integers(0, text.vocabulary, (case.batch, text.context), dtype=np.int32)
+    if isinstance(text := NETWORKS.get(case.network), Decoder | Encoder):  # 0 is an encoder's padding
+        return _generator(case).integers(1, text.vocabulary, (case.batch, text.context), dtype=np.int32)
     shape = case.sizes if case.network else case.sizes[:1]
     return _generator(case).standard_normal((case.batch, *shape), dtype=np.float32)

@@ -13,6 +13,8 @@ from nnfast.benchmark.images import NETWORKS, sizes, walk
 from nnfast.benchmark.peers import Work, jax_sequences
 from nnfast.benchmark.peers.jax_images import Build
 from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, WEIGHT_DECAY, train_by_steps
+from nnfast.benchmark.sequences import NETWORKS as SEQUENCES
+from nnfast.benchmark.sequences import Lookup
 
 
 class Peer:
@@ -24,8 +26,8 @@ class Peer:
         self.versions = {"jax": f"{jax.__version__}, {threads} threads by affinity"}
 
     def make(self, case: Case) -> Work | None:
-        """Every case but convolutions alone."""
-        if case.group == "convolutions":
+        """Every case but convolutions alone, and tables of which a few rows are updated."""
+        if case.group == "convolutions" or isinstance(SEQUENCES.get(case.network), Lookup):
             return None
         if case.group == "steps":
             return train_by_steps(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nnfast.benchmark.images import Taken
-from nnfast.benchmark.sequences import NETWORKS, NORM_EPSILON, Decoder, Recurrent
+from nnfast.benchmark.sequences import NETWORKS, NORM_EPSILON, Decoder, Encoder, Recurrent
 
 
 def forward(jax: Any, name: str) -> Callable[[list[Any], Any], Any]:
@@ -14,6 +14,9 @@ def forward(jax: Any, name: str) -> Callable[[list[Any], Any], Any]:
     described = NETWORKS[name]
     if isinstance(described, Recurrent):
         return lambda weights, x: _recurrent(jax, described, Taken(weights), x)
+    if isinstance(described, Encoder):
+        return lambda weights, tokens: _encode(jax, described, Taken(weights), tokens)
+    assert isinstance(described, Decoder), "JAX has no sparse gradient of a table"
     return lambda weights, tokens: _decode(jax, described, Taken(weights), tokens)
 
 
@@ -63,25 +66,38 @@ def _recurrent(jax: Any, described: Recurrent, weights: Taken, x: Any) -> Any:
     return numpy.concatenate(ends, -1) @ kernel + bias
 
 
+def _norm(jax: Any, x: Any, gamma: Any, beta: Any) -> Any:
+    return jax.nn.standardize(x, epsilon=NORM_EPSILON) * gamma + beta
+
+
+def _attend(jax: Any, heads: int, x: Any, weights: list[Any], causal: bool) -> Any:
+    q, k, v = ((x @ weights[i] + weights[i + 1]).reshape(*x.shape[:2], heads, -1) for i in (0, 2, 4))
+    mixed = jax.nn.dot_product_attention(q, k, v, is_causal=causal).reshape(x.shape)
+    return mixed @ weights[6] + weights[7]
+
+
+def _hidden(jax: Any, x: Any, weights: list[Any]) -> Any:
+    return jax.nn.gelu(x @ weights[0] + weights[1], approximate=False) @ weights[2] + weights[3]
+
+
 def _decode(jax: Any, described: Decoder, weights: Taken, tokens: Any) -> Any:
-    numpy, context = jax.numpy, described.context
-
-    def norm(x: Any, gamma: Any, beta: Any) -> Any:
-        return jax.nn.standardize(x, epsilon=NORM_EPSILON) * gamma + beta
-
-    def heads(x: Any) -> Any:
-        return x.reshape(*x.shape[:2], described.heads, -1)
-
     embedding, positions = weights.take(2)
-    x = embedding[tokens] + positions[:context]
+    x = embedding[tokens] + positions
     for _ in range(described.blocks):
         attention, before, inner, after = weights.take(8), weights.take(2), weights.take(4), weights.take(2)
-        normed = norm(x, *before)
-        q, k, v = (heads(normed @ attention[i] + attention[i + 1]) for i in (0, 2, 4))
-        mixed = jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(x.shape)
-        x = x + mixed @ attention[6] + attention[7]
-        hidden = jax.nn.gelu(norm(x, *after) @ inner[0] + inner[1], approximate=False)
-        x = x + hidden @ inner[2] + inner[3]
-    normed = norm(x, *weights.take(2))
+        x = x + _attend(jax, described.heads, _norm(jax, x, *before), attention, True)
+        x = x + _hidden(jax, _norm(jax, x, *after), inner)
+    normed = _norm(jax, x, *weights.take(2))
     kernel, bias = weights.take(2)
-    return numpy.matmul(normed, kernel) + bias
+    return normed @ kernel + bias
+
+
+def _encode(jax: Any, described: Encoder, weights: Taken, tokens: Any) -> Any:
+    embedding, positions, segments = weights.take(3)
+    x = _norm(jax, embedding[tokens] + (positions + segments[0]), *weights.take(2))
+    for _ in range(described.blocks):
+        attention, middle, inner, last = weights.take(8), weights.take(2), weights.take(4), weights.take(2)
+        x = _norm(jax, x + _attend(jax, described.heads, x, attention, False), *middle)
+        x = _norm(jax, x + _hidden(jax, x, inner), *last)
+    mean = x.mean(1)
+    return mean / jax.numpy.linalg.norm(mean, axis=-1, keepdims=True)

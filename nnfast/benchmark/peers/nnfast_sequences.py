@@ -8,7 +8,7 @@ import nnfast
 from nnfast import layers
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import Case
-from nnfast.benchmark.sequences import NETWORKS, NORM_EPSILON, Recurrent
+from nnfast.benchmark.sequences import NETWORKS, NORM_EPSILON, SEGMENTS, Decoder, Encoder, Lookup, Recurrent
 
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 
@@ -23,14 +23,33 @@ def model(case: Case) -> Any:
             y = (layers.Bidirectional(layer) if network.directions == 2 else layer)(y)
     else:
         x = nnfast.Input(network.shape, dtype="int32")
-        y = layers.Embedding(network.vocabulary, network.width)(x)
-        y = layers.Add()([y, layers.PositionEmbedding(network.context)(y)])
-        for _ in range(network.blocks):
-            block = layers.TransformerDecoder(
-                4 * network.width, network.heads, activation="gelu", layer_norm_epsilon=NORM_EPSILON, normalize_first=True
-            )  # fmt: skip
-            y = block(y)
-        y = layers.LayerNormalization(epsilon=NORM_EPSILON)(y)
-    made = nnfast.Model(x, layers.Dense(network.classes)(y))
+        if isinstance(network, Lookup):
+            y = _lookup(network, x)
+        else:
+            y = _encode(network, x) if isinstance(network, Encoder) else _decode(network, x)
+    last = y if isinstance(network, Encoder) else layers.Dense(network.classes)(y)
+    made = nnfast.Model(x, last)
     made.set_weights(inputs.weights(case))
     return made
+
+
+def _lookup(network: Lookup, x: Any) -> Any:
+    return layers.Flatten()(layers.Embedding(network.rows, network.width, sparse=True)(x))
+
+
+def _encode(network: Encoder, x: Any) -> Any:
+    return layers.BertEncoder(
+        network.vocabulary, network.blocks, network.heads, network.width, network.hidden, network.context, SEGMENTS, pooling="mean",
+        layer_norm_epsilon=NORM_EPSILON,
+    )(x)  # fmt: skip
+
+
+def _decode(network: Decoder, x: Any) -> Any:
+    y = layers.Embedding(network.vocabulary, network.width)(x)
+    y = layers.Add()([y, layers.PositionEmbedding(network.context)(y)])
+    for _ in range(network.blocks):
+        block = layers.TransformerDecoder(
+            network.hidden, network.heads, activation="gelu", layer_norm_epsilon=NORM_EPSILON, normalize_first=True
+        )  # fmt: skip
+        y = block(y)
+    return layers.LayerNormalization(epsilon=NORM_EPSILON)(y)

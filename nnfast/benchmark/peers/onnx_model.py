@@ -28,9 +28,9 @@ def onnx_model(case: Case) -> Any:
         if not last:
             nodes.append(helper.make_node("Relu", [f"z{i}"], [f"a{i}"]))
             value = f"a{i}"
-    x, result = inputs.batch(case), (case.batch, 10 if case.network else case.sizes[-1])
-    if isinstance(text := NETWORKS.get(case.network), Decoder):
-        result = (*x.shape, text.vocabulary)
+    x, known = inputs.batch(case), NETWORKS.get(case.network)
+    classes = known.classes if known else 10 if case.network else case.sizes[-1]
+    result = (*x.shape, classes) if isinstance(known, Decoder) else (case.batch, classes)
     values = {
         "x": helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape),
         "y": helper.make_tensor_value_info("y", TensorProto.FLOAT, result),

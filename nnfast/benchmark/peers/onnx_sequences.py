@@ -1,4 +1,4 @@
-"""Networks on sequences as ONNX nodes: its recurrent operators, and a decoder of basic ones, since there is no operator of attention."""
+"""Networks on sequences as ONNX nodes: its recurrent operators, and transformers of basic ones, since there is no operator of attention."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import Case
 from nnfast.benchmark.images import Taken
-from nnfast.benchmark.sequences import GATES, NETWORKS, NORM_EPSILON, Decoder, Recurrent
+from nnfast.benchmark.sequences import GATES, NETWORKS, NORM_EPSILON, Decoder, Encoder, Recurrent
 
 OPERATORS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}
 
@@ -47,7 +47,10 @@ def nodes_and_weights(case: Case) -> tuple[list[Any], list[Any]]:
     build, described = Build(case), NETWORKS[case.network]
     if isinstance(described, Recurrent):
         _recurrent(build, described)
+    elif isinstance(described, Encoder):
+        _encode(build, described)
     else:
+        assert isinstance(described, Decoder), "tables are trained, not predicted"
         _decode(build, described)
     build.nodes[-1].output[0] = "y"
     return build.nodes, build.constants
@@ -84,31 +87,50 @@ def _recurrent(build: Build, described: Recurrent) -> None:
     build.node("Gemm", y, *build.weights.take(2))
 
 
-def _decode(build: Build, described: Decoder) -> None:
-    def norm(x: str) -> str:
-        return build.node("LayerNormalization", x, *build.weights.take(2), axis=-1, epsilon=NORM_EPSILON)
+def _norm(build: Build, x: str, weights: list[Any]) -> str:
+    return build.node("LayerNormalization", x, *weights, axis=-1, epsilon=NORM_EPSILON)
 
+
+def _attend(build: Build, described: Decoder | Encoder, x: str, weights: list[Any]) -> str:
     def heads(x: str, perm: tuple[int, ...]) -> str:
         return build.node("Transpose", build.node("Reshape", x, np.array([0, 0, described.heads, -1])), perm=perm)
 
-    mask = np.triu(np.full((described.context, described.context), -np.inf, np.float32), 1)
-    scale = np.float32((described.width // described.heads) ** -0.5)
-    embedding, positions = build.weights.take(2)
+    q, k, v = (build.node("Add", build.node("MatMul", x, weights[i]), weights[i + 1]) for i in (0, 2, 4))
+    scores = build.node("MatMul", heads(q, (0, 2, 1, 3)), heads(k, (0, 2, 3, 1)))
+    scores = build.node("Mul", scores, np.float32((described.width // described.heads) ** -0.5))
+    if isinstance(described, Decoder):
+        mask = np.triu(np.full((described.context, described.context), -np.inf, np.float32), 1)
+        scores = build.node("Add", scores, mask)
+    mixed = build.node("MatMul", build.node("Softmax", scores, axis=-1), heads(v, (0, 2, 1, 3)))
+    mixed = build.node("Reshape", build.node("Transpose", mixed, perm=(0, 2, 1, 3)), np.array([0, 0, -1]))
+    return build.node("Add", build.node("MatMul", mixed, weights[6]), weights[7])
+
+
+def _hidden(build: Build, x: str, weights: list[Any]) -> str:
+    hidden = build.node("Add", build.node("MatMul", x, weights[0]), weights[1])
+    half = build.node("Mul", hidden, np.float32(0.5))
+    phi = build.node("Add", build.node("Erf", build.node("Mul", hidden, np.float32(0.5**0.5))), np.float32(1))
+    return build.node("Add", build.node("MatMul", build.node("Mul", half, phi), weights[2]), weights[3])
+
+
+def _decode(build: Build, described: Decoder) -> None:
+    take = build.weights.take
+    embedding, positions = take(2)
     x = build.node("Add", build.node("Gather", embedding, "x"), positions)
     for _ in range(described.blocks):
-        attention, before = build.weights.take(8), build.weights.take(2)
-        normed = build.node("LayerNormalization", x, *before, axis=-1, epsilon=NORM_EPSILON)
-        q, k, v = (build.node("Add", build.node("MatMul", normed, attention[i]), attention[i + 1]) for i in (0, 2, 4))
-        scores = build.node("MatMul", heads(q, (0, 2, 1, 3)), heads(k, (0, 2, 3, 1)))
-        scores = build.node("Add", build.node("Mul", scores, scale), mask)
-        mixed = build.node("MatMul", build.node("Softmax", scores, axis=-1), heads(v, (0, 2, 1, 3)))
-        mixed = build.node("Reshape", build.node("Transpose", mixed, perm=(0, 2, 1, 3)), np.array([0, 0, -1]))
-        x = build.node("Add", x, build.node("Add", build.node("MatMul", mixed, attention[6]), attention[7]))
-        inner, after = build.weights.take(4), build.weights.take(2)
-        normed = build.node("LayerNormalization", x, *after, axis=-1, epsilon=NORM_EPSILON)
-        hidden = build.node("Add", build.node("MatMul", normed, inner[0]), inner[1])
-        half = build.node("Mul", hidden, np.float32(0.5))
-        phi = build.node("Add", build.node("Erf", build.node("Mul", hidden, np.float32(0.5**0.5))), np.float32(1))
-        hidden = build.node("Mul", half, phi)
-        x = build.node("Add", x, build.node("Add", build.node("MatMul", hidden, inner[2]), inner[3]))
-    build.linear(norm(x))
+        attention, before, inner, after = take(8), take(2), take(4), take(2)
+        x = build.node("Add", x, _attend(build, described, _norm(build, x, before), attention))
+        x = build.node("Add", x, _hidden(build, _norm(build, x, after), inner))
+    build.linear(_norm(build, x, take(2)))
+
+
+def _encode(build: Build, described: Encoder) -> None:
+    take = build.weights.take
+    embedding, positions, segments = take(3)
+    x = _norm(build, build.node("Add", build.node("Gather", embedding, "x"), positions + segments[0]), take(2))
+    for _ in range(described.blocks):
+        attention, middle, inner, last = take(8), take(2), take(4), take(2)
+        x = _norm(build, build.node("Add", x, _attend(build, described, x, attention)), middle)
+        x = _norm(build, build.node("Add", x, _hidden(build, x, inner)), last)
+    mean = build.node("ReduceMean", x, axes=[1], keepdims=0)
+    build.node("LpNormalization", mean, axis=-1, p=2)

@@ -9,7 +9,7 @@ from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import UPDATES, Case
 from nnfast.benchmark.peers import Work, repeated, torch_images, torch_sequences
 from nnfast.benchmark.peers.training import CHECKED, LEARNING_RATE, WEIGHT_DECAY, train_by_steps
-from nnfast.benchmark.sequences import NETWORKS
+from nnfast.benchmark.sequences import NETWORKS, Lookup
 
 
 class Peer:
@@ -156,7 +156,11 @@ class Peer:
         else:
             network = self.network(case)
             parameters = list(network.parameters())
-        optimizer = self._optimizer(case.optimizer, parameters, rate)
+        optimizers = []
+        if isinstance(NETWORKS.get(case.network), Lookup):
+            table, *parameters = parameters
+            optimizers.append(self.torch.optim.SparseAdam([table], lr=rate, eps=1e-7))
+        optimizers.append(self._optimizer(case.optimizer, parameters, rate))
         cross_entropy = self.torch.nn.functional.cross_entropy
 
         def loss_of(x: Any, y: Any) -> Any:
@@ -165,10 +169,12 @@ class Peer:
         compiled = self._compile(loss_of)
 
         def step(x: Any, y: Any) -> Any:
-            optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                optimizer.zero_grad(set_to_none=True)
             loss = compiled(x, y)
             loss.backward()
-            optimizer.step()
+            for optimizer in optimizers:
+                optimizer.step()
             return loss.detach()
 
         return step

@@ -10,7 +10,7 @@ from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import Case
 from nnfast.benchmark.images import Taken
 from nnfast.benchmark.peers import Array
-from nnfast.benchmark.sequences import FEATURES, NETWORKS, NORM_EPSILON, Decoder, Recurrent
+from nnfast.benchmark.sequences import FEATURES, NETWORKS, NORM_EPSILON, Decoder, Encoder, Lookup, Recurrent
 
 
 def network(torch: Any, case: Case, training: bool) -> tuple[list[Any], Any]:
@@ -20,6 +20,10 @@ def network(torch: Any, case: Case, training: bool) -> tuple[list[Any], Any]:
     if isinstance(described, Recurrent):
         return _recurrent(torch, described, arrays)
     parameters = [torch.from_numpy(array.copy()).requires_grad_(training) for array in arrays]
+    if isinstance(described, Lookup):
+        return parameters, lambda tokens: _lookup(torch, parameters, tokens)
+    if isinstance(described, Encoder):
+        return parameters, lambda tokens: _encode(torch, described, parameters, tokens)
     return parameters, lambda tokens: _decode(torch, described, parameters, tokens)
 
 
@@ -62,25 +66,45 @@ def _recurrent(torch: Any, described: Recurrent, arrays: list[Any]) -> tuple[lis
     return [*cells.parameters(), *dense.parameters()], forward
 
 
+def _lookup(torch: Any, parameters: list[Any], tokens: Any) -> Any:
+    table, kernel, bias = parameters
+    return torch.nn.functional.embedding(tokens[:, 0], table, sparse=True) @ kernel + bias
+
+
+def _attend(torch: Any, heads: int, x: Any, weights: list[Any], causal: bool) -> Any:
+    q, k, v = ((x @ weights[i] + weights[i + 1]).unflatten(-1, (heads, -1)).transpose(1, 2) for i in (0, 2, 4))
+    mixed = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    return mixed.transpose(1, 2).flatten(2) @ weights[6] + weights[7]
+
+
+def _hidden(torch: Any, x: Any, weights: list[Any]) -> Any:
+    return torch.nn.functional.gelu(x @ weights[0] + weights[1]) @ weights[2] + weights[3]
+
+
 def _decode(torch: Any, described: Decoder, parameters: list[Any], tokens: Any) -> Any:
     functional = torch.nn.functional
     weights, shape = Taken(parameters), (described.width,)
-
-    def linear(x: Any) -> Any:
-        kernel, bias = weights.take(2)
-        return x @ kernel + bias
-
-    def heads(x: Any) -> Any:
-        return x.unflatten(-1, (described.heads, -1)).transpose(1, 2)
-
     embedding, positions = weights.take(2)
     x = functional.embedding(tokens, embedding) + positions
     for _ in range(described.blocks):
-        attention, norm, inner, after = weights.take(8), weights.take(2), weights.take(4), weights.take(2)
-        normed = functional.layer_norm(x, shape, *norm, NORM_EPSILON)
-        q, k, v = (heads(normed @ attention[i] + attention[i + 1]) for i in (0, 2, 4))
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)
-        x = x + mixed @ attention[6] + attention[7]
-        normed = functional.layer_norm(x, shape, *after, NORM_EPSILON)
-        x = x + functional.gelu(normed @ inner[0] + inner[1]) @ inner[2] + inner[3]
-    return linear(functional.layer_norm(x, shape, *weights.take(2), NORM_EPSILON))
+        attention, before, inner, after = weights.take(8), weights.take(2), weights.take(4), weights.take(2)
+        x = x + _attend(torch, described.heads, functional.layer_norm(x, shape, *before, NORM_EPSILON), attention, True)
+        x = x + _hidden(torch, functional.layer_norm(x, shape, *after, NORM_EPSILON), inner)
+    normed = functional.layer_norm(x, shape, *weights.take(2), NORM_EPSILON)
+    kernel, bias = weights.take(2)
+    return normed @ kernel + bias
+
+
+def _encode(torch: Any, described: Encoder, parameters: list[Any], tokens: Any) -> Any:
+    functional = torch.nn.functional
+    weights, shape = Taken(parameters), (described.width,)
+    embedding, positions, segments = weights.take(3)
+    x = functional.embedding(tokens, embedding) + (positions + segments[0])
+    x = functional.layer_norm(x, shape, *weights.take(2), NORM_EPSILON)
+    for _ in range(described.blocks):
+        attention, middle, inner, last = weights.take(8), weights.take(2), weights.take(4), weights.take(2)
+        x = functional.layer_norm(
+            x + _attend(torch, described.heads, x, attention, False), shape, *middle, NORM_EPSILON
+        )
+        x = functional.layer_norm(x + _hidden(torch, x, inner), shape, *last, NORM_EPSILON)
+    return functional.normalize(x.mean(1), dim=-1)
