@@ -13,6 +13,7 @@ import pytest
 from nnfast import cli
 from nnfast.benchmark import chart, images, inputs, limits, peers, rounds, sequences, statistics, table, timing
 from nnfast.benchmark.cases import CASES, GROUPS, Case
+from nnfast.benchmark.peers import nnfast_sequences
 from nnfast.benchmark.process import Process, command
 from nnfast.benchmark.rounds import Effort, Line
 from nnfast.benchmark.run import chosen
@@ -45,6 +46,7 @@ def test_cases():
 def test_flops_are_counted():
     assert SMALL.flops == 2 * 32 * 64 * 64
     assert Case("convolutions", "conv", (2, 5, 3, 4, 3, 2)).flops == 2 * 2 * (3 * 3) * (3 * 3) * 3 * 4
+    assert Case("attention", "attention", (2, 3, 5, 7)).flops == 7 * 2 * 2 * (5 * 7) * 6  # 6 of 9 scores are seen
     assert Case("inference", "predict", (4, 8, 2), 16).flops == 2 * 16 * (4 * 8 + 8 * 2)
     assert Case("steps", "fit", (4, 8, 2), 16, "adam").flops == 2 * 16 * (2 * 4 * 8 + 3 * 8 * 2)
 
@@ -113,6 +115,31 @@ def test_networks_on_sequences_have_their_sizes():
     assert sequences.sizes("simple_rnn-32").flops == 100 * 2 * 32 * (32 + 32) + 2 * 320
     few, many = (next(case for case in CASES if case.network == f"embedding-{rows}") for rows in (10_000, 1_000_000))
     assert few.traffic == many.traffic, "rows that a batch does not name cost nothing"
+
+
+@pytest.mark.parametrize("peer", ["torch", "jax"])
+def test_libraries_attend_alike(peer):
+    pytest.importorskip(peer)
+    case = Case("attention", "attention", (2, 9, 3, 8))
+    own, other = (peers.make_peer(name, 1).make(case) for name in ("nnfast", peer))
+    assert rounds.difference(other.result(), own.result(), case) == ""
+    shifted = [own.result()[0] * 1.01, *own.result()[1:]]
+    assert rounds.difference(shifted, own.result(), case)
+
+
+def test_a_decoded_token_is_that_of_the_whole_text(monkeypatch):
+    text = sequences.Decoder(2, 16, 4, 5, 11)
+    monkeypatch.setitem(sequences.NETWORKS, "text", text)
+    case = Case("inference", "decode", text.shape, 2, network="text")
+    work = peers.make_peer("nnfast", 1).make(case)
+    work.run(3)
+    (found,) = work.result()
+    whole = nnfast_sequences.model(case).predict(inputs.batch(case), verbose=0)[:, -1]
+    assert found.tobytes() == np.ascontiguousarray(whole).tobytes()
+    if not peers.missing("torch"):
+        other = peers.make_peer("torch", 1).make(case)
+        other.run(2)
+        assert rounds.difference(other.result(), [found], case) == ""
 
 
 SEQUENCES = {

@@ -21,7 +21,8 @@ class Case:
     """One line of the table.
 
     kind: what is computed; sizes: m, k, n of a product, rows and columns, elements, the layers of a network, or of a convolution batch,
-    pixels of a side, channels, outputs, taps of a side and strides (taps // 2 pixels of padding). network: one on images, by its name in
+    pixels of a side, channels, outputs, taps of a side and strides (taps // 2 pixels of padding), or of causal attention and its gradients
+    batch, length, heads and head size. network: one on images, by its name in
     images, or on sequences, by its name in sequences; sizes are then the shape of an input.
     """
 
@@ -53,6 +54,11 @@ class Case:
         if self.kind in CONVOLUTIONS:
             batch, _, channels, outputs, taps, _ = self.sizes
             return 2.0 * batch * self.out**2 * outputs * channels * taps**2
+        if (
+            self.kind == "attention"
+        ):  # two products and the five of the gradients, of the half of all scores that is seen
+            batch, length, heads, size = self.sizes
+            return 7.0 * batch * heads * length * (length + 1) * size
         if self.kind in FUNCTIONS:
             return float(FUNCTIONS[self.kind] * self.sizes[0])
         if self.kind in ROWS:
@@ -61,6 +67,8 @@ class Case:
             return float(UPDATES[self.kind][2] * self.sizes[0])
         if self.network:
             found = sizes_of(self.network)
+            if self.kind == "decode":
+                return self.batch * found.flops / self.sizes[0]
             return self.batch * (found.flops if self.group == "inference" else 3 * found.flops - found.first)
         products = sum(2.0 * self.batch * a * b for a, b in pairwise(self.sizes))
         if self.group == "inference":
@@ -84,6 +92,8 @@ class Case:
             batch, pixels, channels, outputs, taps, _ = self.sizes
             x, y, w = batch * pixels**2 * channels, batch * self.out**2 * outputs, channels * outputs * taps**2
             read, written = {"conv": (x + w, y), "conv dx": (y + w, x), "conv dw": (x + y, w)}[self.kind]
+        elif self.kind == "attention":
+            read = written = 4 * prod(self.sizes)
         elif self.kind in FUNCTIONS or self.kind in ROWS:
             read = written = prod(self.sizes)
         elif self.kind in UPDATES:
@@ -184,6 +194,8 @@ def _convolutions() -> Iterable[Case]:
 
 
 def _others() -> Iterable[Case]:
+    for length in (512, 2048):
+        yield Case("attention", "attention", (1, length, 6, 64), quick=length == 512)
     for kind in FUNCTIONS:
         for count in (IN_L1, OUT_OF_CACHE):
             yield Case("elementwise", kind, (count,), quick=count == IN_L1 and kind in ("relu", "exp"))
@@ -217,6 +229,8 @@ def _networks() -> Iterable[Case]:
             yield Case("steps", "fit", described.shape, rows, optimizer, network=name)
         for rows in sequences.PREDICTED.get(name, ()):
             yield Case("inference", "predict", described.shape, rows, network=name)
+    for name in sequences.DECODED:
+        yield Case("inference", "decode", sequences.NETWORKS[name].shape, 1, network=name)
 
 
 CASES = (*_products(), *_convolutions(), *_others(), *_networks())

@@ -60,6 +60,8 @@ def _operands(case: Case) -> list[Array]:
         x, y = (batch, pixels, pixels, channels), (batch, case.out, case.out, outputs)
         w = (taps, taps, channels, outputs)
         return [normal(*shape) for shape in {"conv": (x, w), "conv dx": (y, w), "conv dw": (x, y)}[case.kind]]
+    if case.group == "attention":  # q, k, v, and the gradient of the result
+        return [normal(*case.sizes) for _ in range(4)]
     if case.kind == "log":
         return [np.abs(normal(*case.sizes)) + np.float32(0.01)]
     if case.kind == "add":

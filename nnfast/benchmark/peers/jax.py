@@ -26,8 +26,8 @@ class Peer:
         self.versions = {"jax": f"{jax.__version__}, {threads} threads by affinity"}
 
     def make(self, case: Case) -> Work | None:
-        """Every case but convolutions alone, and tables of which a few rows are updated."""
-        if case.group == "convolutions" or isinstance(SEQUENCES.get(case.network), Lookup):
+        """Every case but convolutions alone, tables of which a few rows are updated, and decoding with a cache."""
+        if case.group == "convolutions" or case.kind == "decode" or isinstance(SEQUENCES.get(case.network), Lookup):
             return None
         if case.group == "steps":
             return train_by_steps(
@@ -76,6 +76,8 @@ class Peer:
         }
         if case.kind == "sparse cross-entropy":
             return self._cross_entropy
+        if case.kind == "attention":
+            return self._attention
         function = functions[case.kind]
         return lambda *operands: (function(*operands),)
 
@@ -86,6 +88,11 @@ class Peer:
 
         gradient, rows = self.jax.grad(loss, has_aux=True)(logits)
         return rows, gradient
+
+    def _attention(self, *operands: Any) -> tuple[Any, ...]:
+        *given, dy = operands
+        y, gradients = self.jax.vjp(lambda q, k, v: self.jax.nn.dot_product_attention(q, k, v, is_causal=True), *given)
+        return y, *gradients(dy)
 
     def _function_of(self, case: Case) -> Callable[[list[Any], Any], Any]:
         return jax_sequences.forward(self.jax, case.network) if case.network else self._forward

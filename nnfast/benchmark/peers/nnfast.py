@@ -37,6 +37,8 @@ class Peer:
         """Every case can be done."""
         if case.group == "steps":
             return train(case)
+        if case.kind == "decode":
+            return nnfast_sequences.decode(case)
         if case.group == "inference":
             return predict(case)
         if case.kind in UPDATES:
@@ -64,6 +66,8 @@ def op(case: Case, threads: int) -> Work:
         graph.outputs = list(nnfast.ops.call("sparse_cross_entropy", *values))
     elif case.group == "convolutions":
         graph.outputs = [convolution(case, values)]
+    elif case.kind == "attention":
+        graph.outputs = attention(case, *values)
     elif case.group in ("products", "training products"):
         graph.outputs = [call("matmul", *values, **transpose)]
     else:
@@ -77,6 +81,13 @@ def op(case: Case, threads: int) -> Work:
         return out
 
     return Work(plan.run, result)
+
+
+def attention(case: Case, q: Any, k: Any, v: Any, dy: Any) -> list[Any]:
+    """The result and the gradients of q, k and v."""
+    given = {"extras": (), "causal": True, "rate": 0.0, "scale": float(case.sizes[3] ** -0.5), "stream": 0}
+    y, lse = call("attention", q, k, v, **given)
+    return [y, *call("attention_gradient", dy, y, lse, q, k, v, **given)[:3]]
 
 
 def convolution(case: Case, values: Sequence[Any]) -> Any:

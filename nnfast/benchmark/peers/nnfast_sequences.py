@@ -8,7 +8,10 @@ import nnfast
 from nnfast import layers
 from nnfast.benchmark import inputs
 from nnfast.benchmark.cases import Case
-from nnfast.benchmark.sequences import NETWORKS, NORM_EPSILON, SEGMENTS, Decoder, Encoder, Lookup, Recurrent
+from nnfast.benchmark.peers import Work, repeated
+from nnfast.benchmark.sequences import NETWORKS, NORM_EPSILON, SEGMENTS, Encoder, Lookup, Recurrent
+from nnfast.benchmark.sequences import Decoder as Described
+from nnfast.decoding import Decoder
 
 CELLS = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
 
@@ -33,6 +36,20 @@ def model(case: Case) -> Any:
     return made
 
 
+def decode(case: Case) -> Work:
+    """The token at the end of the context, when the keys and values of all before it are kept."""
+    tokens = inputs.batch(case)
+    decoder = Decoder(model(case), case.batch, tokens.shape[1])
+    decoder.feed(tokens[:, :-1])
+    history, place = decoder.history, decoder.cache.filled.storage
+
+    def step() -> Any:
+        decoder.history, place[0] = history, history.shape[1]
+        return decoder.feed(tokens[:, -1:])
+
+    return Work(repeated(step), lambda: [step()])
+
+
 def _lookup(network: Lookup, x: Any) -> Any:
     return layers.Flatten()(layers.Embedding(network.rows, network.width, sparse=True)(x))
 
@@ -44,7 +61,7 @@ def _encode(network: Encoder, x: Any) -> Any:
     )(x)  # fmt: skip
 
 
-def _decode(network: Decoder, x: Any) -> Any:
+def _decode(network: Described, x: Any) -> Any:
     y = layers.Embedding(network.vocabulary, network.width)(x)
     y = layers.Add()([y, layers.PositionEmbedding(network.context)(y)])
     for _ in range(network.blocks):

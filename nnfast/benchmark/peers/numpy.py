@@ -17,8 +17,8 @@ class Peer:
         self.versions = {"numpy": np.__version__, **_blas(threads)}
 
     def make(self, case: Case) -> Work | None:
-        """Every case but gelu, which NumPy has no erf for, and convolutions, alone or in networks."""
-        if case.kind == "gelu" or case.group == "convolutions" or case.network:
+        """Every case but gelu, which NumPy has no erf for, and convolutions, alone or in networks, and attention."""
+        if case.kind == "gelu" or case.group in ("convolutions", "attention") or case.network:
             return None
         if case.group == "steps":
             return train_by_steps(case, lambda rate: Network(case, rate).step)

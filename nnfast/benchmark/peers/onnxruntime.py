@@ -20,7 +20,7 @@ class Peer:
 
     def make(self, case: Case) -> Work | None:
         """Networks that predict."""
-        if case.group != "inference":
+        if case.kind != "predict":
             return None
         options = self.runtime.SessionOptions()
         options.intra_op_num_threads = self.threads

@@ -25,7 +25,7 @@ class Peer:
 
     def make(self, case: Case) -> Work | None:
         """Networks that predict."""
-        if case.group != "inference":
+        if case.kind != "predict":
             return None
         content, x = onnx_model(case).SerializeToString(), inputs.batch(case)
         model = self.core.read_model(content)

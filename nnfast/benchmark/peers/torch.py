@@ -28,6 +28,8 @@ class Peer:
         """Every case; the compiled one does networks only."""
         if case.group == "steps":
             return train_by_steps(case, lambda rate: self._trainer(case, rate), self._tensor, lambda loss: loss.item())
+        if case.kind == "decode":
+            return torch_sequences.decode(self.torch, case, self._compile)
         if case.group == "inference":
             return self._predict(case)
         if self.compiled:
@@ -36,6 +38,8 @@ class Peer:
             return self._update(case)
         if case.group == "convolutions":
             return self._convolution(case)
+        if case.kind == "attention":
+            return self._attention(case)
         return self._function(case)
 
     def _tensor(self, array: Any) -> Any:
@@ -98,6 +102,17 @@ class Peer:
 
         order = (2, 3, 1, 0) if case.kind == "conv dw" else (0, 2, 3, 1)
         return Work(repeated(compute), lambda: [compute().numpy().transpose(order)])
+
+    def _attention(self, case: Case) -> Work:
+        torch = self.torch
+        *operands, dy = (torch.from_numpy(array).transpose(1, 2) for array in inputs.operands(case))
+        leaves = [tensor.requires_grad_() for tensor in operands]
+
+        def compute() -> Any:
+            y = torch.nn.functional.scaled_dot_product_attention(*leaves, is_causal=True)
+            return y, *torch.autograd.grad(y, leaves, dy)
+
+        return Work(repeated(compute), lambda: [array.detach().transpose(1, 2).numpy() for array in compute()])
 
     def _cross_entropy(self, logits: Any, labels: Any, _: Any) -> tuple[Any, Any]:
         logits = logits.detach().requires_grad_()
