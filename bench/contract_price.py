@@ -93,7 +93,7 @@ def executor(steps, arrays, threads):
     """Steps (address, places of arrays, sizes) on these arrays."""
     made = Executor(
         [
-            (kernel, [(i, 0) for i in places], sizes, scalars, [], threads, i > 0)
+            (kernel, [(i, 0) for i in places], sizes, scalars, [], threads, 1, i > 0)
             for i, (kernel, places, sizes, scalars) in enumerate(steps)
         ],
         len(arrays),
@@ -144,7 +144,7 @@ def product(rng, libraries, free, M, K, N, threads):
         adding = eager._make(OPS["add"], [y, more], {}, LEVEL, 2).steps[0]
         function = runtime.function("add", "float32", LEVEL)
         steps = [
-            (address(free, "free_split_k"), [(i, 0) for i in (0, 1, 2, 4, 5)], sizes, [], [], 2, 0),
+            (address(free, "free_split_k"), [(i, 0) for i in (0, 1, 2, 4, 5)], sizes, [], [], 2, 1, 0),
             (
                 runtime.kernel("elementwise", "float32", LEVEL),
                 [(0, 0), (0, 0), (1, 0)],
@@ -152,6 +152,7 @@ def product(rng, libraries, free, M, K, N, threads):
                 [],
                 [(function, part.y, part.a, part.b, part.c, ()) for part in adding.program],
                 adding.threads,
+                adding.parts,
                 1,
             ),
         ]

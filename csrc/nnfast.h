@@ -54,9 +54,10 @@ struct nnf_step {
     const int64_t *size;          /* sizes and strides, in elements */
     const double *scalar;         /* attributes */
     const nnf_operation *program; /* elementwise program, or epilogue */
-    char *scratch;                /* thread t owns scratch + t * NNF_SCRATCH_BYTES */
+    char *scratch;                /* share t owns scratch + t * NNF_SCRATCH_BYTES */
     int32_t operations;           /* length of program */
     int32_t threads;              /* use at most so many threads: small work is not divided */
+    int32_t parts;                /* shares per thread: more where a fast thread can help a slow one */
     int32_t barrier;              /* wait for all threads before this step begins */
     int32_t id;                   /* place in the plan, for profiles */
 };
@@ -80,7 +81,8 @@ typedef struct nnf_table {
  * call nnf_run_thread with their number; it returns when every batch is done. */
 typedef struct nnf_phase {
     int32_t begin, end; /* of the steps */
-    int32_t shares;     /* most threads that one of its steps uses */
+    int32_t threads;    /* most that one of its steps uses */
+    int32_t parts;      /* most shares per thread */
 } nnf_phase;
 
 typedef struct nnf_share {
@@ -91,9 +93,10 @@ typedef struct nnf_share {
 typedef struct nnf_run {
     nnf_step *steps;
     const nnf_phase *phases;
-    nnf_share *shares; /* one per thread asked for */
+    nnf_share *shares;
     int32_t phase_count;
-    int32_t threads;     /* shares of a step at most; the team may be smaller */
+    int32_t share_count; /* of the phase that has most */
+    int32_t threads;     /* of the team at most */
     int64_t batches;     /* how often all steps are run */
     int64_t *profile_ns; /* per step: nanoseconds of thread 0, with the wait that follows the phase; or NULL */
     int32_t processor;   /* of the thread that prepared the run, or -1 */

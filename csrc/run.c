@@ -1,9 +1,10 @@
 /* The loop that each thread of a team runs. team.c says who is in it.
  *
- * Between two barriers lies a phase: steps that need no waiting. A phase is divided into shares, as many as threads
- * were asked for, and a thread takes its own share first, so that its part of the weights stays in its cache. A share
- * whose thread does not come (it has not woken up yet, or another process has its processor) is taken by one that
- * waits: the kernels give the same bits whoever runs a share. So a wait is only ever for work that is being done. */
+ * Between two barriers lies a phase: steps that need no waiting. A phase is divided into shares, one or more for each
+ * thread that was asked for, and a thread takes its own shares first, so that its part of the weights stays in its
+ * cache. A share whose thread does not come (it has not woken up yet, it is slow, or another process has its processor)
+ * is taken by one that waits: the kernels give the same bits whoever runs a share. So a wait is only ever for work that
+ * is being done. */
 #define _GNU_SOURCE
 #include "nnfast.h"
 
@@ -115,13 +116,27 @@ static void wait_for_the_end_of(nnf_run *run, int64_t position) {
     sleep_at(run, position);
 }
 
-static void run_share(const nnf_run *run, const nnf_phase *phase, int share, int64_t *profile) {
+static int shares_of(const nnf_run *run, int threads, int parts) {
+    return run->threads == 1 ? 1 : (run->threads < threads ? run->threads : threads) * parts;
+}
+
+/* The kernels know shares only: working memory belongs to threads, and this thread's is passed as that of the share. */
+static void run_share_of_step(const nnf_step *step, int share, int shares, int thread) {
+    nnf_step own = *step;
+    own.scratch = (char *)((uintptr_t)step->scratch + (uintptr_t)((thread - share) * NNF_SCRATCH_BYTES));
+    own.threads = shares;
+    own.kernel(&own, share, shares);
+}
+
+static void run_share(const nnf_run *run, const nnf_phase *phase, int share, int thread, int64_t *profile) {
     for (int32_t i = phase->begin; i < phase->end; i++) {
         const nnf_step *step = &run->steps[i];
-        const int used = run->threads < step->threads ? run->threads : step->threads;
+        const int shares = shares_of(run, step->threads, step->parts);
         const int64_t begin = profile ? now_ns() : 0;
-        if (share < used)
-            step->kernel(step, share, used);
+        if (share == thread && share < shares && shares <= step->threads)
+            step->kernel(step, share, shares);
+        else if (share < shares)
+            run_share_of_step(step, share, shares, thread);
         if (profile)
             profile[i] += now_ns() - begin;
     }
@@ -160,10 +175,14 @@ static void run_with_team(nnf_run *run, int thread, int64_t *profile) {
         atomic_store_explicit(&run->crowded, 1, memory_order_relaxed);
     for (int64_t position = 0; position < end;) {
         const nnf_phase *phase = &run->phases[position % run->phase_count];
-        const int shares = run->threads < phase->shares ? run->threads : phase->shares;
-        const int divided = position + 1 == end || run->phases[(position + 1) % run->phase_count].shares > 1;
+        const int threads = run->threads < phase->threads ? run->threads : phase->threads;
+        const int shares = shares_of(run, phase->threads, phase->parts);
+        const int divided = position + 1 == end || run->phases[(position + 1) % run->phase_count].threads > 1;
         for (int i = 0; i < shares; i++) {
-            const int share = (thread + i) % shares, own = share == thread;
+            const int whose = (thread + i / phase->parts) % threads, own = whose == thread;
+            const int turn =
+                own ? i % phase->parts : phase->parts - 1 - i % phase->parts; /* others help from the end */
+            const int share = whose + turn * threads;
             if (!own && !nobody_takes(run, share, position, patience)) {
                 patience = PATIENCE;
                 continue;
@@ -171,7 +190,7 @@ static void run_with_team(nnf_run *run, int thread, int64_t *profile) {
             if (!take_share(run, share, position))
                 continue;
             patience = own ? patience : 0; /* once is enough to see that its thread is away */
-            run_share(run, phase, share, profile);
+            run_share(run, phase, share, thread, profile);
             finish_share(run, shares, position, divided);
         }
         const int64_t begin = profile ? now_ns() : 0;
@@ -185,7 +204,7 @@ static void run_with_team(nnf_run *run, int thread, int64_t *profile) {
 static void run_alone(const nnf_run *run, int64_t *profile) {
     for (int64_t batch = 0; batch < run->batches; batch++)
         for (int32_t i = 0; i < run->phase_count; i++)
-            run_share(run, &run->phases[i], 0, profile);
+            run_share(run, &run->phases[i], 0, 0, profile);
 }
 
 /* Before the threads of the team begin. */
@@ -195,7 +214,7 @@ void nnf_prepare_run(nnf_run *run) {
     atomic_init(&run->sleepers, 0);
     atomic_init(&run->crowded, 0);
     run->processor = processor();
-    for (int32_t i = 0; i < run->threads; i++)
+    for (int32_t i = 0; i < run->share_count; i++)
         atomic_init(&run->shares[i].taken, -1);
 }
 

@@ -75,7 +75,7 @@ def test_no_allocation_in_a_steady_step(tmp_path):
 
 
 def step_of(name, buffers, sizes, threads=1, barrier=0, dtype="float32"):
-    return (runtime.kernel(name, dtype), buffers, sizes, [], [], threads, barrier)
+    return (runtime.kernel(name, dtype), buffers, sizes, [], [], threads, 1, barrier)
 
 
 def copy_step(y, x, n=4):

@@ -222,3 +222,19 @@ def test_outputs_that_share_memory():
     assert view.tolist() == [[0, 1], [2, 3]] and seven.tolist() == [7, 7]
     first[0] = -1
     assert second[0] == 1
+
+
+def test_long_convolutions_are_divided_further():
+    """Into parts that any thread may take: the bits are those of one thread, whoever took them, and in runs with fewer threads."""
+    x = np.random.default_rng(0).standard_normal((8, 32, 32, 32)).astype(np.float32)
+    model = nnfast.Sequential(
+        [nnfast.layers.Conv2D(64, 3, padding="same", activation="relu"), nnfast.layers.Conv2D(8, 1)]
+    )
+    model.build(x.shape)
+    with nnfast.num_threads(1):
+        expected = model.predict(x, batch_size=8, verbose=0)
+    for threads in 2, 3, 5:
+        with nnfast.num_threads(threads):
+            assert f"{threads} x 8" in str(model.plan(8))
+            for _ in range(10):
+                np.testing.assert_array_equal(model.predict(x, batch_size=8, verbose=0), expected)

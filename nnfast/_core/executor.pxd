@@ -23,6 +23,7 @@ cdef class Executor:
     cdef list owners
     cdef Memory scratch
     cdef readonly int threads
+    cdef int32_t share_count  # of the phase that has most
     cdef readonly int used  # threads in the last run: 1 where the team was taken, or not worth it
     cdef double work_ns
     cdef list first_size

@@ -52,9 +52,9 @@ def openmp_version() -> int:
 cdef class Executor:
     """The steps of one plan in C, and the pointers to what they read and write.
 
-    steps: tuples (kernel address, buffers, sizes, scalars, program, threads, barrier); a buffer is (space, byte offset)
-    or None; an operation of a program is (function address, y, a, b, c, parameters). A space is a piece of memory bound
-    by `bind`. work_ns: about how long one thread needs for all steps once.
+    steps: tuples (kernel address, buffers, sizes, scalars, program, threads, parts, barrier); a buffer is (space, byte
+    offset) or None; an operation of a program is (function address, y, a, b, c, parameters). A space is a piece of
+    memory bound by `bind`. work_ns: about how long one thread needs for all steps once.
     """
 
     def __cinit__(self, list steps, int spaces, int threads, double work_ns=INFINITY):
@@ -71,7 +71,8 @@ cdef class Executor:
         self.pointer_count = sum(len(t[1]) for t in steps)
         self.steps = <nnf_step *> calloc(self.count + 1, sizeof(nnf_step))
         self.phases = <nnf_phase *> calloc(self.count + 1, sizeof(nnf_phase))
-        self.shares = <nnf_share *> calloc(max(threads, 1), sizeof(nnf_share))
+        self.share_count = max([t[5] for t in steps], default=1) * max([t[6] for t in steps], default=1)
+        self.shares = <nnf_share *> calloc(self.share_count, sizeof(nnf_share))
         self.pointers = <char **> calloc(self.pointer_count + 1, sizeof(char *))
         self.fix_space = <int32_t *> calloc(self.pointer_count + 1, sizeof(int32_t))
         self.fix_offset = <int64_t *> calloc(self.pointer_count + 1, sizeof(int64_t))
@@ -83,7 +84,7 @@ cdef class Executor:
                 and self.sizes and self.scalars and self.operations and self.profile):
             raise MemoryError(f"nnfast could not get memory for a plan of {self.count} steps")
         for i in range(self.count):
-            kernel, buffers, sizes, scalars, program, step_threads, barrier = steps[i]
+            kernel, buffers, sizes, scalars, program, step_threads, parts, barrier = steps[i]
             step = &self.steps[i]
             step.kernel = <nnf_kernel> <uintptr_t> kernel
             step.buffer = &self.pointers[p]
@@ -92,6 +93,7 @@ cdef class Executor:
             step.program = &self.operations[o]
             step.operations = len(program)
             step.threads = step_threads
+            step.parts = parts
             step.barrier = barrier
             step.id = i
             for buffer in buffers:
@@ -124,10 +126,11 @@ cdef class Executor:
             if i == 0 or self.steps[i].barrier:
                 phase = &self.phases[self.phase_count]
                 phase.begin = i
-                phase.shares = 1
+                phase.threads = phase.parts = 1
                 self.phase_count += 1
             phase.end = i + 1
-            phase.shares = max(phase.shares, self.steps[i].threads)
+            phase.threads = max(phase.threads, self.steps[i].threads)
+            phase.parts = max(phase.parts, self.steps[i].parts)
 
     def __dealloc__(self):
         free(self.steps)
@@ -186,6 +189,7 @@ cdef class Executor:
         run.phases = self.phases
         run.phase_count = self.phase_count
         run.shares = self.shares
+        run.share_count = self.share_count
         run.batches = batches
         run.profile_ns = self.profile if profile else NULL
         if profile:

@@ -28,6 +28,7 @@ cdef extern from "nnfast.h" nogil:
         char *scratch
         int32_t operations
         int32_t threads
+        int32_t parts
         int32_t barrier
         int32_t id
 
@@ -46,7 +47,8 @@ cdef extern from "nnfast.h" nogil:
     ctypedef struct nnf_phase:
         int32_t begin
         int32_t end
-        int32_t shares
+        int32_t threads
+        int32_t parts
 
     ctypedef struct nnf_share:
         pass
@@ -56,6 +58,7 @@ cdef extern from "nnfast.h" nogil:
         const nnf_phase *phases
         nnf_share *shares
         int32_t phase_count
+        int32_t share_count
         int32_t threads
         int64_t batches
         int64_t *profile_ns

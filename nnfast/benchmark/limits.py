@@ -126,7 +126,7 @@ class _Team:
 
     def add(self, kernel: str, spaces: Sequence[int], sizes: list[int]) -> None:
         address = runtime.kernel(kernel, "float32", self.simd)
-        self.steps.append((address, [(space, 0) for space in spaces], sizes, [], [], self.threads, 1))
+        self.steps.append((address, [(space, 0) for space in spaces], sizes, [], [], self.threads, 1, 1))
 
     def seconds(self, inside: bool = True) -> float:
         """Least seconds of all steps, among samples; inside: within one region, else with a region each time."""

@@ -359,6 +359,7 @@ def _in_c(step: Step, level: str | None) -> tuple[Any, ...]:
         step.scalars,
         program,
         step.threads,
+        step.parts,
         int(step.barrier),
     )
 

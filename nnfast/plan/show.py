@@ -25,7 +25,7 @@ def show(plan: Plan) -> str:
                 sizes,
                 " ".join(writes),
                 " ".join(reads),
-                str(step.threads),
+                str(step.threads) if step.parts == 1 else f"{step.threads} x {step.parts}",
                 "barrier" if step.barrier else "",
             )
         )
@@ -51,7 +51,7 @@ def _runs(steps: Sequence[Step]) -> Iterator[tuple[int, Step, int]]:
 
 
 def _without_sizes(step: Step) -> Any:
-    return step.title, step.kernel, step.buffers, step.threads, step.barrier, step.program
+    return step.title, step.kernel, step.buffers, step.threads, step.parts, step.barrier, step.program
 
 
 def _place(place: Place | None, plan: Plan) -> str:

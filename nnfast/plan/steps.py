@@ -30,6 +30,7 @@ class Step:
     flops: float = 0.0
     kind: str = ""
     threads: int = 1
+    parts: int = 1  # shares per thread
     barrier: bool = False
     read_written: tuple[int, ...] = ()  # further buffers that are written (updates)
     portion: float = 1.0  # of the buffers' bytes that the step moves

@@ -29,15 +29,15 @@ def samples(op, dtype):
 
 @contextmanager
 def everything_divided():
-    """However small a step or a run is, all threads get a share of it."""
-    limits = threads.DIVIDE_FROM_NS
+    """However small a step or a run is, all threads get a share of it, of a convolution several."""
+    limits, part_ns = threads.DIVIDE_FROM_NS, threads.PART_NS
     eager.forget_plans()
-    threads.DIVIDE_FROM_NS = dict.fromkeys(limits, 0.0)
+    threads.DIVIDE_FROM_NS, threads.PART_NS = dict.fromkeys(limits, 0.0), 1.0
     wake_from = set_wake_from(0)
     try:
         yield
     finally:
-        threads.DIVIDE_FROM_NS = limits
+        threads.DIVIDE_FROM_NS, threads.PART_NS = limits, part_ns
         set_wake_from(wake_from)
         eager.forget_plans()
 

@@ -107,7 +107,7 @@ def run(form, sizes, dtype, level=None, threads=1, empty=np.empty, gap=0, panel=
         view = result
     else:
         result, view = padded(np.full(shape, np.nan, a.dtype), gap, empty)
-    step = (runtime.kernel(form, dtype, level), [(0, 0), (1, 0), (2, 0)], step_sizes, [], [], threads, 0)
+    step = (runtime.kernel(form, dtype, level), [(0, 0), (1, 0), (2, 0)], step_sizes, [], [], threads, 1, 0)
     executor = Executor([step], 3, threads)
     for space, array in enumerate((result, first, second)):
         executor.bind(space, array.ctypes.data, array)

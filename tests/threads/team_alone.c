@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST = 6, N = 240, CALLERS = 4 };
+enum { MOST = 6, PARTS = 3, N = 240, CALLERS = 4 };
 
 typedef struct work {
     int64_t x[N], y[N];
@@ -54,17 +54,18 @@ static int run_once(int threads, int batches, double work_ns) {
     work w;
     char *buffer = (char *)&w;
     nnf_step steps[2];
-    nnf_phase phases[2] = {{0, 1, MOST}, {1, 2, MOST}};
-    nnf_share *shares = calloc(MOST, sizeof(nnf_share));
+    nnf_phase phases[2] = {{0, 1, MOST, 1}, {1, 2, MOST, PARTS}};
+    nnf_share *shares = calloc(MOST * PARTS, sizeof(nnf_share));
     nnf_run *run = calloc(1, sizeof(nnf_run));
     int wrong = 0;
     memset(steps, 0, sizeof steps);
     for (int i = 0; i < 2; i++)
-        steps[i] = (nnf_step){.kernel = i ? kernel_second : kernel_first, .buffer = &buffer, .threads = MOST};
+        steps[i] = (nnf_step){
+            .kernel = i ? kernel_second : kernel_first, .buffer = &buffer, .threads = MOST, .parts = i ? PARTS : 1};
     for (int i = 0; i < N; i++)
         w.x[i] = i;
     run->steps = steps, run->phases = phases, run->shares = shares;
-    run->phase_count = 2, run->threads = threads, run->batches = batches;
+    run->phase_count = 2, run->share_count = MOST * PARTS, run->threads = threads, run->batches = batches;
     nnf_team_run(run, work_ns);
     for (int i = 0; i < N; i++)
         wrong += w.x[i] != (batches % 2 ? N - 1 - i : i) + batches;

@@ -56,11 +56,13 @@ def test_a_race_is_found(tmp_path):
     """The same test finds a missing barrier: both steps in one phase."""
     source = tmp_path / "broken.c"
     text = (HERE / "team_alone.c").read_text()
-    broken = text.replace("{{0, 1, MOST}, {1, 2, MOST}}", "{{0, 2, MOST}}").replace(
-        "run->phase_count = 2", "run->phase_count = 1"
-    )
-    assert broken != text
-    source.write_text(broken)
+    for right, wrong in (
+        ("{{0, 1, MOST, 1}, {1, 2, MOST, PARTS}}", "{{0, 2, MOST, PARTS}}"),
+        ("phase_count = 2", "phase_count = 1"),
+    ):
+        assert text.count(right) == 1
+        text = text.replace(right, wrong)
+    source.write_text(text)
     program = build(tmp_path, "thread", source, CSRC / "team.c", CSRC / "run.c")
     done = run(program, "150")
     assert done.returncode != 0 and "data race" in done.stderr
