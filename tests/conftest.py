@@ -8,9 +8,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import hypothesis
+from checks import beside
 
 import nnfast
 from nnfast import config
+
+WHOLE_SUITE = 5000  # tests, from which on it is one
 
 hypothesis.settings.register_profile(
     "nnfast", derandomize=True, deadline=None, database=None, max_examples=50, print_blob=False
@@ -25,6 +28,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--fuzz-seconds", type=float, default=0.0, help="how long to make up model files; 0: a fixed number"
     )
+
+
+def pytest_collection_finish(session):
+    """Programs that take minutes begin at once where a test is waited for anyway."""
+    if len(session.items) >= WHOLE_SUITE and not session.config.option.collectonly:
+        beside.begin_all()
 
 
 @pytest.fixture(autouse=True)

@@ -4,18 +4,16 @@ golden/instructions.json holds the counts of level avx2 on one thread, from gcc 
 takes half as many again fails. A change on purpose: pytest tests/test_instructions.py --update-golden.
 """
 
-import glob
 import json
 import os
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from checks import patience
+from checks import beside, patience
 from checks.instructions import CASES
 
 from nnfast._core import runtime
@@ -29,44 +27,41 @@ MOST = 1.25  # times the instructions in the golden file
 LEAST = 0.67  # fewer: good, and the golden file wants to know
 
 
-def counted(folder):
-    """Instructions of each piece of work in checks/instructions.py."""
+def missing():
+    """Why nothing can be counted here."""
+    if shutil.which("valgrind") is None:
+        return "valgrind is not installed: instructions are not counted"
+    if "avx2" not in [level["name"] for level in runtime.levels() if level["available"]]:
+        return "no AVX2 here: the golden counts are of that level"
+    return None
+
+
+def counting(folder):
     prefix = str(folder / "callgrind")
-    command = [
-        *["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=nnf_run_thread"],
-        *[
-            "--dump-after=nnf_run_thread",
-            f"--callgrind-out-file={prefix}",
-            sys.executable,
-            "-m",
-            "checks.instructions",
-            prefix,
-        ],
-    ]
-    environment = os.environ | {
-        "NNFAST_ISA": "avx2",
-        "NNFAST_NUM_THREADS": "1",
-        "PYTHONPATH": str(Path(__file__).parent),
-    }
-    environment["PYTHONPATH"] += os.pathsep + str(Path(own.__file__).parents[3])
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-    assert len(glob.glob(f"{prefix}.*")) >= len(CASES), done.stderr
-    found = {}
-    for line in done.stdout.splitlines():
-        number, name = line.split(" ", 1)
-        text = Path(f"{prefix}.{number}").read_text()
-        found[name] = int(re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE).group(1))
-    return found
+    valgrind = ["valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=nnf_run_thread"]
+    valgrind += ["--dump-after=nnf_run_thread", f"--callgrind-out-file={prefix}"]
+    return None if missing() else [*valgrind, sys.executable, "-m", "checks.instructions", prefix]
+
+
+PATHS = [str(Path(__file__).parent), str(Path(own.__file__).parents[3])]
+COUNTING = beside.Program(
+    counting, env=os.environ | {"NNFAST_ISA": "avx2", "NNFAST_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS)}
+)
 
 
 @pytest.fixture(scope="module")
-def counts(tmp_path_factory):
-    if shutil.which("valgrind") is None:
-        pytest.skip("valgrind is not installed: instructions are not counted")
-    if "avx2" not in [level["name"] for level in runtime.levels() if level["available"]]:
-        pytest.skip("no AVX2 here: the golden counts are of that level")
-    return counted(tmp_path_factory.mktemp("callgrind"))
+def counts():
+    """Instructions of each piece of work in checks/instructions.py."""
+    if missing():
+        pytest.skip(missing())
+    folder, printed = COUNTING.result()
+    assert len(list(folder.glob("callgrind.*"))) >= len(CASES), printed
+    found = {}
+    for line in printed.splitlines():
+        number, name = line.split(" ", 1)
+        text = (folder / f"callgrind.{number}").read_text()
+        found[name] = int(re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE).group(1))
+    return found
 
 
 def problems(found, golden):

@@ -6,14 +6,16 @@ is cross-compiled and run in an emulator, where both tools are there.
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from checks import models, ops, replay
+from checks import beside, models, ops, replay
 
 from nnfast._core import runtime
 
 GOLDEN = Path(__file__).parent / "golden" / "kernels.json"
+CROSS = Path(__file__).parent / "checks" / "cross.py"
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 NO_RESULT = "limit_"  # the kernels of csrc/kernels/limits.h measure the machine
 
@@ -62,14 +64,23 @@ def test_golden_hashes(recordings, update_golden):
     assert not changed, f"not as in {GOLDEN.name}: {', '.join(changed)}"
 
 
+def missing_tools():
+    return [tool for tool in (COMPILER, EMULATOR) if shutil.which(tool) is None]
+
+
+def compiling(folder):
+    return None if missing_tools() else [sys.executable, CROSS, COMPILER, folder, "scalar", "neon"]
+
+
+AARCH64 = beside.Program(compiling)
+
+
 @pytest.fixture(scope="module")
-def aarch64(tmp_path_factory):
+def aarch64():
     """The command that runs the program."""
-    missing = [tool for tool in (COMPILER, EMULATOR) if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"aarch64 is not checked: {' and '.join(missing)} not installed")
-    folder = tmp_path_factory.mktemp("aarch64")
-    return [EMULATOR, replay.compile_program(folder, COMPILER, {"scalar": [], "neon": []})]
+    if missing_tools():
+        pytest.skip(f"aarch64 is not checked: {' and '.join(missing_tools())} not installed")
+    return [EMULATOR, AARCH64.result()[0] / "replay"]
 
 
 @pytest.mark.parametrize("level", ["scalar", "neon"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,7 +87,8 @@ class Plan:
             self._view(self._constants, value)[...] = value.payload
         self.arena: Any = beside.arena if beside is not None and self._fits_into(beside) else self._new_arena()
         self._executor = self._new_executor(self.arena)
-        self._lock = free_in_child(threading.Lock())
+        self._lock = free_in_child(threading.RLock())
+        self._direct: DirectCall | None = None
         self._gathers = [i for i, step in enumerate(steps) if step.kernel.startswith("gather_rows")]
         self._records = [i for i, step in enumerate(steps) if step.kernel == "record"]
 
@@ -117,9 +117,15 @@ class Plan:
             executor.bind(2 + i, home.address, home)
         return executor
 
-    @cached_property
+    @property
     def direct(self) -> DirectCall:
         """The plan on arrays that can be used as they lie; several at once on arenas of their own, where no output is read from it."""
+        if self._direct is None:
+            with self._lock:  # which is free in a forked child; that of functools.cached_property may be held for ever
+                self._direct = self._direct or self._make_direct()
+        return self._direct
+
+    def _make_direct(self) -> DirectCall:
         inputs, outputs = (
             [Spec(tuple(shape), dtype) for shape, dtype in specs] for specs in (self._input_specs, self._output_specs)
         )

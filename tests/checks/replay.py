@@ -7,11 +7,9 @@ offset, -1 for none), sizes, scalars, threads, program. int64 or float64 everywh
 
 import contextlib
 import hashlib
-import os
 import struct
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +24,6 @@ from nnfast.plan.plan import GATHER_CODE, GATHER_ROWS, GATHER_STRIDE, RECORD_STR
 from nnfast.plan.steps import Step
 from nnfast.training import phase
 
-ROOT = Path(__file__).parents[2]
 THREADS = 3
 MOST_ELEMENTS = 40_000  # of a sample: an emulator is slow
 
@@ -190,28 +187,6 @@ def _bound_steps(plan, arrays):
         sizes[GATHER_STRIDE] = array.nbytes // len(array)
         sizes[GATHER_CODE], sizes[GATHER_ROWS] = SOURCE_CODES[str(array.dtype)], len(array)
     return steps
-
-
-def compile_program(folder, compiler, levels):
-    """The program for the target of `compiler`, with the flags of setup.py. levels: name -> flags."""
-    flags = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wno-unused-function"]
-    jobs, objects = [], []
-    for level, own in levels.items():
-        for real in (32, 64):
-            objects.append(folder / f"{level}{real}.o")
-            jobs.append([*flags, *own, f"-DNNF_REAL={real}", "-c", f"csrc/isa/{level}.c", "-o", objects[-1]])
-    running = []
-    for job in jobs:
-        if len(running) >= (os.cpu_count() or 1):
-            assert running.pop(0).wait() == 0
-        running.append(subprocess.Popen([compiler, *job], cwd=ROOT))
-    for process in running:
-        assert process.wait() == 0
-    program = folder / "replay"
-    sources = ["tests/checks/replay.c", "csrc/dispatch.c"]
-    command = [compiler, *flags, "-Icsrc", *sources, *objects, "-static", "-o", program, "-lm"]
-    subprocess.run(command, cwd=ROOT, check=True)
-    return program
 
 
 def replayed(command, level, recordings, folder):
