@@ -1,17 +1,18 @@
 /* The input gradient of a few rows: dx[rows, columns] = dy[rows, N] transpose(w), a sum over the columns of w.
  *
  * Lanes over the batch would be mostly idle, so they lie over k here: blocks of LANES x LANES of w are transposed in
- * registers on their way. w is read once, in the order in which it lies. Loops, from the outside: chunks of n, blocks
- * of n, blocks of k, rows. The sums of a chunk wait in the scratch between the blocks; same chains, same bits.
+ * registers on their way. w is read once, in the order in which it lies. Loops, from the outside: chunks of n, panels,
+ * blocks of k, rows. The sums of a chunk wait in the scratch between the panels; same chains, same bits.
  *
- * One row of 1024 x 1024 on two threads, best of 60 in three runs: 59 to 63 us by half loads (load_transposed) alone,
- * 46 to 62 with lines fetched ahead; of 512 x 512 on one thread 19.6 by shuffles alone, 14.6, 14.4 (Intel Xeon,
- * AVX-512). */
+ * Transposing costs 45 to 48 cycles per 16 x 16 block in the first-level cache, and w comes from further away. Lines
+ * are fetched in the order of the reading, over the end of a panel's part too, and half of them after the shuffles:
+ * sixteen at once take all of the core's buffers for misses. One row of 1024 x 1024 on two pinned threads, medians of
+ * five runs: 49 to 52 us with whole blocks fetched inside of a panel's part, 40 to 44 so (Intel Xeon, AVX-512). */
 #ifndef NNF_MATMUL_INPUT_GRADIENT_FEW_H
 #define NNF_MATMUL_INPUT_GRADIENT_FEW_H
 
 /* Up to so many rows. One transposition costs about as much as LANES rows of idle lanes. */
-enum { FEW_TURNED = LANES / 2, TURNED_COLUMNS = 1024, LINE = 64 / (NNF_REAL / 8), AHEAD = 4 * LANES * NNF_PANEL };
+enum { FEW_TURNED = LANES / 2, TURNED_COLUMNS = 1024, LINE = 64 / (NNF_REAL / 8), AHEAD = 1024 /* elements */ };
 
 /* sum[rows, LANES] = or += dy[rows, n] transpose(w[LANES, n]), n <= LANES */
 NNF_INLINE void turned_block(real *sum, const real *dy, int64_t lddy, const vec w[LANES], int64_t rows, int64_t n,
@@ -26,25 +27,35 @@ NNF_INLINE void turned_block(real *sum, const real *dy, int64_t lddy, const vec 
     }
 }
 
+/* Half of the lines that will be read when LANES x LANES more elements of w are through. */
+NNF_INLINE void fetch_half(const real *w, int half) {
+    for (int i = 0; i < LANES * LANES / 2; i += LINE)
+        __builtin_prefetch(w + half * (LANES * LANES / 2) + i, 0, 3);
+}
+
 /* sum[rows, columns] = dy[rows, n..n + nc] transpose(w[columns, n..n + nc]) */
 static void turned_chunk(const input_gradient *g, range rows, range columns, int64_t n, int64_t nc) {
     const int64_t height = rows.end - rows.begin;
-    for (int64_t end = n + nc, begin = n; n < end; n += LANES) {
+    const int64_t beyond = (g->K - (columns.end - columns.begin)) * NNF_PANEL; /* from one panel to the next */
+    for (int64_t end = n + nc, begin = n; n < end; n += NNF_PANEL) {
         const real *dy = g->dy + rows.begin * g->lddy + n;
-        const real *w = g->w + n / NNF_PANEL * NNF_PANEL * g->K + n % NNF_PANEL + columns.begin * NNF_PANEL;
+        const real *w = g->w + n * g->K + columns.begin * NNF_PANEL;
         real *sum = g->panels;
         for (int64_t k = columns.begin; k < columns.end; k += LANES, w += LANES * NNF_PANEL, sum += LANES) {
-            vec t[LANES];
-            for (int64_t i = 0; i < LANES * NNF_PANEL; i += LINE)
-                __builtin_prefetch(w + AHEAD + i, 0, 3);
-            if (columns.end - k >= LANES)
-                load_transposed(t, w, NNF_PANEL, LANES, LANES);
-            else
-                load_transposed(t, w, NNF_PANEL, columns.end - k, LANES);
-            if (end - n >= LANES)
-                turned_block(sum, dy, g->lddy, t, height, LANES, n == begin);
-            else
-                turned_block(sum, dy, g->lddy, t, height, end - n, n == begin);
+            const real *ahead = w + AHEAD + (k + AHEAD / NNF_PANEL < columns.end ? 0 : beyond);
+            for (int64_t v = 0; v < NNF_PANEL && n + v < end; v += LANES, ahead += LANES * LANES) {
+                vec t[LANES];
+                fetch_half(ahead, 0);
+                if (columns.end - k >= LANES)
+                    load_transposed(t, w + v, NNF_PANEL, LANES, LANES);
+                else
+                    load_transposed(t, w + v, NNF_PANEL, columns.end - k, LANES);
+                fetch_half(ahead, 1);
+                if (end - n - v >= LANES)
+                    turned_block(sum, dy + v, g->lddy, t, height, LANES, n + v == begin);
+                else
+                    turned_block(sum, dy + v, g->lddy, t, height, end - n - v, n + v == begin);
+            }
         }
     }
 }
