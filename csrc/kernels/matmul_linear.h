@@ -76,7 +76,7 @@ static void linear_range(const linear *l, range rows, range columns) {
     const int64_t height = rows.end - rows.begin, width = columns.end - columns.begin;
     if (width <= 0)
         return;
-    const int packed = width > NARROW && height > FEW_ROWS_WIDE;
+    const int packed = !is_narrow(width, l->K) && height > FEW_ROWS_WIDE;
     const strips blocks = strips_of(height, BLOCK_ROWS);
     for (int64_t i = 0; i < blocks.count; i++) {
         const int64_t begin = rows.begin + strip_begin(blocks, i);

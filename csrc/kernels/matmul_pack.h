@@ -2,55 +2,103 @@
 #ifndef NNF_MATMUL_PACK_H
 #define NNF_MATMUL_PACK_H
 
-/* Lane i of the first result is b[i - d] where i has the bit d, else a[i]; of the second b[i], else a[i + d]. */
-#define NNF_LOW(i, d) ((i) & (d) ? LANES + (i) - (d) : (i))
-#define NNF_HIGH(i, d) ((i) & (d) ? LANES + (i) : (i) + (d))
+/* Shuffles of two vectors a and b, by the lane of (a, b) that lane i becomes. QUAD numbers make 16 bytes: what stays
+ * within them is one instruction on x86, without a table. */
+enum { QUAD = 128 / NNF_REAL, HALF = LANES / 2 };
+#define NNF_LOW_HALVES(i) ((i) < HALF ? (i) : (i) + HALF)
+#define NNF_HIGH_HALVES(i) ((i) < HALF ? (i) + HALF : LANES + (i))
+#define NNF_EVEN_QUADS(i) ((i) / QUAD % 2 * 2 * QUAD + (i) / QUAD / 2 * LANES + (i) % QUAD)
+#define NNF_ODD_QUADS(i) (NNF_EVEN_QUADS(i) + QUAD)
+#define NNF_ZIP_LOW(i) ((i) / QUAD * QUAD + (i) % QUAD / 2 + (i) % 2 * LANES)
+#define NNF_ZIP_HIGH(i) (NNF_ZIP_LOW(i) + QUAD / 2)
+#define NNF_LOW_PAIRS(i) ((i) & 2 ? LANES + (i) - 2 : (i))
+#define NNF_HIGH_PAIRS(i) ((i) & 2 ? LANES + (i) : (i) + 2)
 #if LANES == 16
-#define NNF_EACH_LANE(F, d)                                                                                            \
-    F(0, d), F(1, d), F(2, d), F(3, d), F(4, d), F(5, d), F(6, d), F(7, d), F(8, d), F(9, d), F(10, d), F(11, d),      \
-        F(12, d), F(13, d), F(14, d), F(15, d)
+#define NNF_EACH_LANE(F)                                                                                               \
+    F(0), F(1), F(2), F(3), F(4), F(5), F(6), F(7), F(8), F(9), F(10), F(11), F(12), F(13), F(14), F(15)
 #elif LANES == 8
-#define NNF_EACH_LANE(F, d) F(0, d), F(1, d), F(2, d), F(3, d), F(4, d), F(5, d), F(6, d), F(7, d)
+#define NNF_EACH_LANE(F) F(0), F(1), F(2), F(3), F(4), F(5), F(6), F(7)
 #elif LANES == 4
-#define NNF_EACH_LANE(F, d) F(0, d), F(1, d), F(2, d), F(3, d)
+#define NNF_EACH_LANE(F) F(0), F(1), F(2), F(3)
 #else
-#define NNF_EACH_LANE(F, d) F(0, d), F(1, d)
+#define NNF_EACH_LANE(F) F(0), F(1)
 #endif
+#define NNF_SHUFFLE(a, b, F) __builtin_shufflevector(a, b, NNF_EACH_LANE(F))
 
-#define NNF_EXCHANGE(d)                                                                                                \
-    _Pragma("GCC unroll 16") for (int r = 0; r < LANES; r++) if (!(r & (d))) {                                         \
-        const vec a = t[r], b = t[r + (d)];                                                                            \
-        t[r] = __builtin_shufflevector(a, b, NNF_EACH_LANE(NNF_LOW, d));                                               \
-        t[r + (d)] = __builtin_shufflevector(a, b, NNF_EACH_LANE(NNF_HIGH, d));                                        \
-    }
+/* Half h of the first `columns` <= LANES numbers at `low`, and of those at `high`. */
+NNF_INLINE vec load_two_halves(const real *low, const real *high, const int h, int64_t columns) {
+    if (columns >= LANES)
+        return v_load_halves(low + h * HALF, high + h * HALF);
+    const vec a = v_load_first(low, columns), b = v_load_first(high, columns);
+    return h ? NNF_SHUFFLE(a, b, NNF_HIGH_HALVES) : NNF_SHUFFLE(a, b, NNF_LOW_HALVES);
+}
 
-/* t[c] is column c of x[rows, columns], at most LANES of both; what is missing is zero. Where rows are whole, the first
- * exchange is two loads of half a vector: on x86 the second does without the one port for shuffles. */
-NNF_INLINE void load_transposed(vec t[LANES], const real *x, int64_t ldx, int64_t rows, int64_t columns) {
-    enum { HALF = LANES / 2 };
-    static const real zeros[LANES];
-    if (columns >= LANES) {
-#pragma GCC unroll 16
-        for (int r = 0; r < HALF; r++) {
-            const real *low = r < rows ? x + r * ldx : zeros, *high = r + HALF < rows ? x + (r + HALF) * ldx : zeros;
-            t[r] = v_load_halves(low, high);
-            t[r + HALF] = v_load_halves(low + HALF, high + HALF);
+/* t[i] is column i of the LANES x LANES numbers from row[r] + c on, of which `columns` exist; what is missing is zero.
+ * First the 16 bytes at row r, column q QUAD of each block of QUAD rows come together in t[q QUAD + r], then each such
+ * block is transposed where it is. Halves of vectors are loaded, as on x86 this does without the one port for shuffles.
+ */
+NNF_INLINE void load_columns(vec t[LANES], const real *const *row, int64_t c, int64_t columns) {
+#pragma GCC unroll 4
+    for (int r = 0; r < QUAD; r++) {
+#if NNF_REAL * LANES == 512
+#pragma GCC unroll 2
+        for (int h = 0; h < 2; h++) {
+            const vec a = load_two_halves(row[r] + c, row[r + QUAD] + c, h, columns);
+            const vec b = load_two_halves(row[r + 2 * QUAD] + c, row[r + 3 * QUAD] + c, h, columns);
+            t[2 * h * QUAD + r] = NNF_SHUFFLE(a, b, NNF_EVEN_QUADS);
+            t[(2 * h + 1) * QUAD + r] = NNF_SHUFFLE(a, b, NNF_ODD_QUADS);
         }
-    } else {
-#pragma GCC unroll 16
-        for (int r = 0; r < LANES; r++)
-            t[r] = r < rows ? v_load_first(x + r * ldx, columns) : v_zero();
-        NNF_EXCHANGE(HALF)
+#elif NNF_REAL * LANES == 256
+        t[r] = load_two_halves(row[r] + c, row[r + QUAD] + c, 0, columns);
+        t[r + QUAD] = load_two_halves(row[r] + c, row[r + QUAD] + c, 1, columns);
+#else
+        t[r] = columns >= LANES ? v_load(row[r] + c) : v_load_first(row[r] + c, columns);
+#endif
     }
-#if LANES > 8
-    NNF_EXCHANGE(4)
+#pragma GCC unroll 8
+    for (int q = 0; q < LANES; q += QUAD) {
+#pragma GCC unroll 2
+        for (int r = q; r < q + QUAD; r += 2) {
+            const vec a = t[r], b = t[r + 1];
+            t[r] = NNF_SHUFFLE(a, b, NNF_ZIP_LOW);
+            t[r + 1] = NNF_SHUFFLE(a, b, NNF_ZIP_HIGH);
+        }
+#if NNF_REAL == 32
+        const vec a = t[q], b = t[q + 1], c = t[q + 2], d = t[q + 3];
+        t[q] = NNF_SHUFFLE(a, c, NNF_LOW_PAIRS);
+        t[q + 1] = NNF_SHUFFLE(a, c, NNF_HIGH_PAIRS);
+        t[q + 2] = NNF_SHUFFLE(b, d, NNF_LOW_PAIRS);
+        t[q + 3] = NNF_SHUFFLE(b, d, NNF_HIGH_PAIRS);
 #endif
-#if LANES > 4
-    NNF_EXCHANGE(2)
-#endif
-#if LANES > 2
-    NNF_EXCHANGE(1)
-#endif
+    }
+}
+
+/* t[c] is column c of x[rows, columns], at most LANES of both; what is missing is zero. */
+NNF_INLINE void load_transposed(vec t[LANES], const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+    static const real zeros[LANES];
+    const real *row[LANES];
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; r++)
+        row[r] = r < rows ? x + r * ldx : zeros;
+    load_columns(t, row, 0, columns);
+}
+
+/* y[columns, width] = transpose of x[width, columns], width <= LANES or a multiple of it, columns >= LANES. The last
+ * LANES columns are taken whole, though some of them were done before. */
+static void pack_whole(real *y, int64_t width, const real *x, int64_t ldx, int64_t columns) {
+    for (int64_t g = 0; g < width; g += LANES) {
+        const real *row[LANES];
+        for (int64_t r = 0; r < LANES; r++)
+            row[r] = x + (g + r < width ? g + r : width - 1) * ldx;
+        for (int64_t next = 0; next < columns; next += LANES) {
+            const int64_t c = next + LANES <= columns ? next : columns - LANES;
+            vec t[LANES];
+            load_columns(t, row, c, LANES);
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++)
+                v_store(y + (c + i) * width + g, t[i]);
+        }
+    }
 }
 
 enum { PACK_GROUPS = (NNF_PANEL + LANES - 1) / LANES };
@@ -59,20 +107,16 @@ enum { PACK_GROUPS = (NNF_PANEL + LANES - 1) / LANES };
  * written, in ascending order, so that later ones repair what earlier ones spilled over: y needs LANES spare elements.
  */
 static void pack_transposed(real *y, int64_t width, const real *x, int64_t ldx, int64_t rows, int64_t columns) {
+    if (rows == width && columns >= LANES && (width <= LANES || width % LANES == 0)) {
+        pack_whole(y, width, x, ldx, columns);
+        return;
+    }
     const int groups = (int)((width + LANES - 1) / LANES);
     for (int64_t c = 0; c < columns; c += LANES) {
         const int64_t count = columns - c < LANES ? columns - c : LANES;
         vec t[PACK_GROUPS][LANES];
-#pragma GCC unroll 1
-        for (int g = 0; g < groups; g++) {
+        for (int g = 0; g < groups; g++)
             load_transposed(t[g], x + g * LANES * ldx + c, ldx, rows - g * LANES, count);
-        }
-        if (groups == 1 && count == LANES) {
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++)
-                v_store(y + (c + i) * width, t[0][i]);
-            continue;
-        }
         for (int64_t i = 0; i < count; i++)
             for (int g = 0; g < groups; g++)
                 v_store(y + (c + i) * width + g * LANES, t[g][i]);

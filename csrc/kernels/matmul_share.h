@@ -7,6 +7,8 @@ enum {
     BLOCK_ROWS = BLOCK_BYTES / NNF_CHUNK / (NNF_REAL / 8), /* rows of one chunk that fill it */
     FINISH_BYTES = 128 << 10,                              /* output that the epilogue finds in the cache */
     NARROW = 4 * LANES,                                    /* columns for which packing rows of x does not pay */
+    SHORT = 384 /
+        (NNF_REAL / 8), /* four times as many where rows are short: a tile's part of w stays in the first cache */
     FEW_BATCH =
         64, /* below, threads divide the weight only: the same owner each time, so its part stays in its cache */
 };
@@ -14,6 +16,8 @@ enum {
 typedef struct range {
     int64_t begin, end;
 } range;
+
+NNF_INLINE int is_narrow(int64_t columns, int64_t k) { return columns <= (k <= SHORT ? 4 * NARROW : NARROW); }
 
 NNF_INLINE int64_t panels_of(range columns) { return (columns.end - columns.begin + NNF_PANEL - 1) / NNF_PANEL; }
 
