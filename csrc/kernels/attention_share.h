@@ -90,9 +90,7 @@ NNF_INLINE void tile_keys(const tile *t, const int mr, const int nv) {
 
 #if LANES * NNF_REAL == 512
 #define NNF_KEYS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_keys, 1)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_keys, 2)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_keys, 4)                                                                                   \
+    NNF_WIDTHS_1_TO_4(X, tile_keys)                                                                                    \
     NNF_ROWS_7_TO_14(X, tile_keys, 1)                                                                                  \
     NNF_ROWS_7_TO_14(X, tile_keys, 2) X(tile_keys, 1, 8) X(tile_keys, 2, 8) X(tile_keys, 3, 8)
 #elif LANES * NNF_REAL == 256
@@ -122,11 +120,8 @@ static void attention_product(const tile *about, int keys, int mr, int64_t colum
         t.b += j / NNF_PANEL * t.b_panel + j % NNF_PANEL;
         t.c += j;
         t.c_panel = NNF_PANEL;
-        const tile_function compute = keys ? keys_tiles[mr][nv] : packed_tile(mr, nv);
-        if (!whole && j + nv * LANES > columns)
-            compute_edge(&t, compute, mr, nv, columns - j);
-        else
-            compute(&t);
+        t.columns = whole || j + nv * LANES <= columns ? 0 : columns - j;
+        (keys ? keys_tiles[mr][nv] : packed_tile(mr, nv))(&t);
     }
 }
 

@@ -114,9 +114,7 @@ NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
 
 #if LANES * NNF_REAL == 512
 #define NNF_RUNS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_runs, 1)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_runs, 2)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_runs, 4)                                                                                   \
+    NNF_WIDTHS_1_TO_4(X, tile_runs)                                                                                    \
     NNF_ROWS_7_TO_14(X, tile_runs, 1) NNF_ROWS_7_TO_14(X, tile_runs, 2)
 #define RUNS_WIDE(mr) ((mr) <= 6 ? 4 : 2)
 #elif LANES * NNF_REAL == 256

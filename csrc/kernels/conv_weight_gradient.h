@@ -68,14 +68,11 @@ static void window_chunk(const window *w, const rows_product *p, range rows, ran
                     .c_row = p->c_row,
                     .c_panel = p->c_panel,
                     .accumulate = first > 0,
+                    .columns = p->in_panels || j + nv * LANES <= p->columns ? 0 : p->columns - j,
                     .runs = pixels,
                     .runs_end = pixels + pixel_runs,
                 };
-                const tile_function compute = runs_tiles[strip_rows(s, i)][nv];
-                if (!p->in_panels && j + nv * LANES > p->columns)
-                    compute_edge(&t, compute, strip_rows(s, i), nv, p->columns - j);
-                else
-                    compute(&t);
+                runs_tiles[strip_rows(s, i)][nv](&t);
             }
         }
     }

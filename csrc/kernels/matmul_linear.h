@@ -43,7 +43,7 @@ static void linear_chunk(const linear *l, range rows, range columns, int64_t k, 
         for (int64_t i = 0; i < s.count; i++) {
             const int64_t m = strip_begin(s, i);
             const int mr = strip_rows(s, i);
-            tile t = {
+            const tile t = {
                 .a = packed ? l->packed + m * kc : l->x + (rows.begin + m) * l->ldx + k,
                 .a_row = packed ? 1 : l->ldx,
                 .a_step = packed ? mr : 1,
@@ -56,12 +56,9 @@ static void linear_chunk(const linear *l, range rows, range columns, int64_t k, 
                 .ahead = packed ? fetch_ahead(i, nv, l->K) : 0,
                 .k = kc,
                 .accumulate = k > 0,
+                .columns = width < nv * LANES ? width : 0,
             };
-            const tile_function compute = packed ? packed_tile(mr, nv) : rows_tiles[mr][nv];
-            if (width < nv * LANES)
-                compute_edge(&t, compute, mr, nv, width);
-            else
-                compute(&t);
+            (packed ? packed_tile(mr, nv) : rows_tiles[mr][nv])(&t);
         }
         const int64_t bytes = (rows.end - rows.begin) * (j + width - finished) * (int64_t)sizeof(real);
         if (last && (bytes >= FINISH_BYTES || j + width >= columns.end)) {

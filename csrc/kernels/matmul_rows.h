@@ -71,7 +71,7 @@ static void rows_block(const rows_product *p, range rows, range columns, int64_t
         for (int64_t i = 0; i < s.count; i++) {
             const int64_t r = strip_begin(s, i);
             const int mr = strip_rows(s, i);
-            tile t = {
+            const tile t = {
                 .a = packed ? p->strips + r * kc : p->a + (rows.begin + r) * p->a_row + k * p->a_step,
                 .a_row = packed ? 1 : p->a_row,
                 .a_step = packed ? mr : p->a_step,
@@ -85,12 +85,9 @@ static void rows_block(const rows_product *p, range rows, range columns, int64_t
                 .line = (64 / (int)sizeof(real)),
                 .k = kc,
                 .accumulate = k > 0,
+                .columns = p->in_panels || j + nv * LANES <= p->columns ? 0 : p->columns - j,
             };
-            const tile_function compute = beside ? packed_tile(mr, nv) : rows_tiles[mr][nv];
-            if (!p->in_panels && j + nv * LANES > p->columns)
-                compute_edge(&t, compute, mr, nv, p->columns - j);
-            else
-                compute(&t);
+            (beside ? packed_tile(mr, nv) : rows_tiles[mr][nv])(&t);
         }
     }
 }

@@ -131,27 +131,9 @@ NNF_INLINE real *own_scratch(const nnf_step *step, int thread) {
 NNF_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 NNF_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* A tile of which only the first `columns` exist: computed beside, and that part copied. Columns follow each other. */
+/* Sums of a tile that do not belong where c is; whoever has it copies what exists. */
 typedef struct edge_tile {
     real value[32 * LANES];
 } __attribute__((aligned(64))) edge_tile;
-
-static void compute_edge(const tile *t, tile_function compute, int mr, int nv, int64_t columns) {
-    edge_tile edge;
-    tile beside = *t;
-    beside.c = edge.value;
-    beside.c_row = nv * LANES;
-    beside.accumulate = 0;
-    compute(&beside);
-    for (int r = 0; r < mr; r++)
-        for (int64_t c = 0; c < columns; c += LANES) {
-            const int64_t n = smaller(columns - c, LANES);
-            real *p = t->c + r * t->c_row + c;
-            vec sum = v_load(edge.value + r * nv * LANES + c);
-            if (t->accumulate)
-                sum = v_add(v_load_first(p, n), sum);
-            v_store_first(p, sum, n);
-        }
-}
 
 #endif

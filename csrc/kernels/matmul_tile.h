@@ -11,19 +11,19 @@ enum { VECTORS_PER_PANEL = NNF_PANEL / LANES, VECTORS_PER_LINE = 64 / (LANES * N
 
 /* Tile shapes, by the registers of the level. ROWS x WIDE is the tile of large products. Up to FEW_ROWS rows of a
  * (FEW_ROWS_WIDE where columns are more than two vectors) are read where they lie; with few rows more vectors are
- * needed to keep enough chains in flight: FEW_WIDE(rows) of them. All widths are powers of two, so that no tile
- * straddles a panel. */
+ * needed to keep enough chains in flight: FEW_WIDE(rows) of them. Widths are powers of two, so that no tile straddles a
+ * panel; the last may be three where THREE. */
 #if LANES * NNF_REAL == 512
-enum { ROWS = 14, WIDE = 2, FEW_ROWS = 8, FEW_ROWS_WIDE = 6 };
+enum { ROWS = 14, WIDE = 2, FEW_ROWS = 8, FEW_ROWS_WIDE = 6, THREE = 1 };
 #define FEW_WIDE(rows) ((rows) <= 3 ? 8 : (rows) <= 6 ? 4 : 2)
 #elif LANES * NNF_REAL == 256
-enum { ROWS = 6, WIDE = 2, FEW_ROWS = 6, FEW_ROWS_WIDE = 6 };
+enum { ROWS = 6, WIDE = 2, FEW_ROWS = 6, FEW_ROWS_WIDE = 6, THREE = 0 };
 #define FEW_WIDE(rows) ((rows) == 1 ? 8 : (rows) <= 3 ? 4 : 2)
 #elif defined(__aarch64__)
-enum { ROWS = 6, WIDE = 4, FEW_ROWS = 6, FEW_ROWS_WIDE = 6 };
+enum { ROWS = 6, WIDE = 4, FEW_ROWS = 6, FEW_ROWS_WIDE = 6, THREE = 0 };
 #define FEW_WIDE(rows) ((rows) <= 3 ? 8 : 4)
 #else
-enum { ROWS = 4, WIDE = 2, FEW_ROWS = 4, FEW_ROWS_WIDE = 4 };
+enum { ROWS = 4, WIDE = 2, FEW_ROWS = 4, FEW_ROWS_WIDE = 4, THREE = 0 };
 #define FEW_WIDE(rows) ((rows) == 1 ? 4 : 2)
 #endif
 
@@ -43,10 +43,11 @@ typedef struct tile {
     real *c; /* panel j of row r at c[r * c_row + j * c_panel] */
     int64_t c_row, c_panel;
     int64_t k;
-    int64_t ahead;  /* memory to fetch meanwhile, so many elements from b; in tile_weight where the next strip begins,
-                       from a */
-    int64_t line;   /* how far apart the lines are that are fetched; 0 for one line */
-    int accumulate; /* add the sums to c, or set c */
+    int64_t ahead;   /* memory to fetch meanwhile, so many elements from b; in tile_weight where the next strip begins,
+                        from a */
+    int64_t line;    /* how far apart the lines are that are fetched; 0 for one line */
+    int accumulate;  /* add the sums to c, or set c */
+    int64_t columns; /* of c that exist, where some do not; 0 for all */
     const int64_t *row;                /* used by tile_runs only: where each row begins, from a */
     const struct run *runs, *runs_end; /* and the pieces of the sum, each at its offset from there */
     const struct tile_end *end;        /* in tile_runs: what follows the last chunk of the sum; 0 for nothing */
@@ -106,6 +107,19 @@ NNF_INLINE void tile_clear(vec *acc, const int count) {
 NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const tile *t) {
     real *c = t->c;
     const int64_t c_row = t->c_row, c_panel = t->c_panel;
+    if (t->columns) {
+#pragma GCC unroll 8
+        for (int v = 0; v < nv; v++) {
+            const int64_t left = t->columns - v * LANES, n = left < LANES ? left : LANES;
+            if (left > 0)
+#pragma GCC unroll 16
+                for (int r = 0; r < mr; r++) {
+                    real *p = c + r * c_row + vector_offset(v, c_panel);
+                    v_store_first(p, t->accumulate ? v_add(v_load_first(p, n), acc[r * nv + v]) : acc[r * nv + v], n);
+                }
+        }
+        return;
+    }
     if (t->accumulate) {
 #pragma GCC unroll 16
         for (int r = 0; r < mr; r++)
@@ -172,13 +186,16 @@ NNF_INLINE void tile_weight(const tile *t, const int mr, const int nv) {
     X(kind, 8, nv)                                                                                                     \
     X(kind, 9, nv) X(kind, 10, nv) X(kind, 11, nv) X(kind, 12, nv) X(kind, 13, nv) X(kind, 14, nv)
 #if LANES * NNF_REAL == 512
+#define NNF_WIDTHS_1_TO_4(X, kind)                                                                                     \
+    NNF_ROWS_1_TO_6(X, kind, 1)                                                                                        \
+    NNF_ROWS_1_TO_6(X, kind, 2)                                                                                        \
+    NNF_ROWS_1_TO_6(X, kind, 3)                                                                                        \
+    NNF_ROWS_1_TO_6(X, kind, 4)
 #define NNF_PACKED_TILES(X)                                                                                            \
     NNF_ROWS_7_TO_14(X, tile_packed, 1)                                                                                \
     NNF_ROWS_7_TO_14(X, tile_packed, 2) X(tile_packed, 15, 1) X(tile_packed, 16, 1)
 #define NNF_ROWS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_rows, 1)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_rows, 2)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_rows, 4)                                                                                   \
+    NNF_WIDTHS_1_TO_4(X, tile_rows)                                                                                    \
     X(tile_rows, 1, 8)                                                                                                 \
     X(tile_rows, 2, 8)                                                                                                 \
     X(tile_rows, 3, 8) X(tile_rows, 7, 1) X(tile_rows, 8, 1) X(tile_rows, 7, 2) X(tile_rows, 8, 2)
@@ -220,8 +237,10 @@ static tile_function packed_tile(int mr, int nv) {
     return packed_tiles[mr][nv] ? packed_tiles[mr][nv] : rows_tiles[mr][nv];
 }
 
-/* Vectors of the next tile where `left` are left: the widest of widest, widest / 2, ... that fits. */
+/* Vectors of the next tile where `left` are left: the widest of widest, widest / 2, ... that fits, or all of three. */
 NNF_INLINE int tile_width(int64_t left, int widest) {
+    if (THREE && left == 3 && widest > 2)
+        return 3;
     while (widest > left)
         widest /= 2;
     return widest;
