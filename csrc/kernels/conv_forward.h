@@ -175,8 +175,8 @@ static void k_conv(const nnf_step *step, int thread, int threads) {
         rest.operations -= c.done;
     }
     c.step = &rest;
-    const share s =
-        share_of(c.g.pixels, 1, N, NNF_PANEL, c.g.pixels < FEW_BATCH, thread, (int)smaller(threads, step->threads));
+    const share s = share_of(c.g.pixels, 1, N, NNF_PANEL, COLUMN_COST, c.g.pixels < FEW_BATCH, thread,
+                             (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin)
         return;
     for (c.group = s.columns.begin / per_group; c.group * per_group < s.columns.end; c.group++) {

@@ -122,7 +122,8 @@ static void k_linear_input_gradient(const nnf_step *step, int thread, int thread
         .lddy = step->size[4],
         .panels = own_scratch(step, thread),
     };
-    const share s = share_of(M, NNF_PANEL, K, NNF_PANEL, M < FEW_BATCH, thread, (int)smaller(threads, step->threads));
+    const share s = share_of(M, NNF_PANEL, K, NNF_PANEL, 5 * COLUMN_COST, M < FEW_BATCH, thread,
+                             (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin)
         return;
     if (s.rows.end - s.rows.begin <= FEW_TURNED && N > 0) {

@@ -132,7 +132,8 @@ static void k_matmul_rows(const nnf_step *step, int thread, int threads) {
         .panels = own_scratch(step, thread),
         .strips = own_scratch(step, thread) + ROWS_COLUMNS * NNF_CHUNK,
     };
-    rows_share(&p, share_of(M, 1, N, NNF_PANEL, M < FEW_BATCH, thread, (int)smaller(threads, step->threads)));
+    rows_share(&p,
+               share_of(M, 1, N, NNF_PANEL, COLUMN_COST, M < FEW_BATCH, thread, (int)smaller(threads, step->threads)));
 }
 
 /* The sums beyond column N are 0, or NaN where x is not finite: make them 0. */
@@ -210,7 +211,7 @@ static void k_linear_weight_gradient(const nnf_step *step, int thread, int threa
         .panels = own_scratch(step, thread),
         .strips = own_scratch(step, thread) + ROWS_COLUMNS * NNF_CHUNK,
     };
-    const share s = share_of(K, NNF_PANEL, N, NNF_PANEL, 0, thread, (int)smaller(threads, step->threads));
+    const share s = share_of(K, NNF_PANEL, N, NNF_PANEL, COLUMN_COST, 0, thread, (int)smaller(threads, step->threads));
     if (N <= NARROW_GRADIENT) {
         if (s.columns.end > 0) {
             narrow_weight_gradient(&p, s.rows);

@@ -96,21 +96,21 @@ class ArraySource:
 
     def order(self, seed: int, epoch: int) -> NDArray[np.int64]:
         """The shuffled order of the rows in an epoch; see `permutation`."""
-        with self._memory_for_order():
+        with self._memory_for("order", 8):
             return permutation(self.rows, seed, epoch)
 
     def plain_order(self) -> NDArray[np.int64]:
         """The rows as they lie."""
-        with self._memory_for_order():
+        with self._memory_for("order", 8):
             return np.arange(self.rows)
 
     @contextmanager
-    def _memory_for_order(self) -> Iterator[None]:
+    def _memory_for(self, what: str, size: int) -> Iterator[None]:
         try:
             yield
         except MemoryError:
             raise MemoryError(
-                f"no memory for the order of the {self.rows:,} rows of x ({8 * self.rows:,} bytes): give fewer, or batches"
+                f"no memory for the {what} of the {self.rows:,} rows of x ({size * self.rows:,} bytes): give fewer, or batches"
             ) from None
 
     def batches(self, batch_size: int, order: NDArray[np.int64] | None = None) -> Iterator[list[NDArray[Any]]]:
@@ -142,10 +142,11 @@ class ArraySource:
             raise DataError(
                 f"class_weight works for models with one output; this one has {self.targets}: use sample_weight"
             )
-        per_row = class_weights(self.arrays[self.inputs], weights)
-        if self.weights:
-            per_row = per_row * np.asarray(self.arrays[-1]).reshape(-1)
-        return self.with_weights([per_row.astype(np.float32)])
+        with self._memory_for("class_weight", 12):
+            per_row = class_weights(self.arrays[self.inputs], weights)
+            if self.weights:
+                per_row = per_row * np.asarray(self.arrays[-1]).reshape(-1)
+            return self.with_weights([per_row.astype(np.float32)])
 
     def _with(self, arrays: list[NDArray[Any]]) -> ArraySource:
         source = ArraySource.__new__(ArraySource)

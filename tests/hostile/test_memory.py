@@ -41,6 +41,10 @@ CASES = {
     "model.predict(rows(2**33, 4), steps=2, batch_size=4, verbose=0)": ("computed",),
     "model.evaluate(rows(2**27, 4), rows(2**27, 3), steps=2, verbose=0)": ("computed",),
     "model.fit(rows(2**33, 4), rows(2**33, 3), verbose=0)": ("MemoryError", "the order of the 8,589,934,592 rows of x"),
+    "model.fit(rows(2**33, 4), rows(2**33, 3), class_weight={0: 2.0}, verbose=0)": (
+        "MemoryError",
+        "the class_weight of the 8,589,934,592 rows of x",
+    ),
     "model.fit(x, zeros(2**33, 3), verbose=0)": ("DataError", "y: an array of shape"),
     "model.train_on_batch(zeros(2**33, 4), y)": ("DataError", "x: an array of shape"),
     "model.predict_on_batch(rows(2**33, 4))": ("DataError", "of the inputs: an array of shape"),
