@@ -64,11 +64,11 @@ NNF_INLINE void load_columns(vec t[LANES], const real *const *row, int64_t c, in
             t[r + 1] = NNF_SHUFFLE(a, b, NNF_ZIP_HIGH);
         }
 #if NNF_REAL == 32
-        const vec a = t[q], b = t[q + 1], c = t[q + 2], d = t[q + 3];
-        t[q] = NNF_SHUFFLE(a, c, NNF_LOW_PAIRS);
-        t[q + 1] = NNF_SHUFFLE(a, c, NNF_HIGH_PAIRS);
-        t[q + 2] = NNF_SHUFFLE(b, d, NNF_LOW_PAIRS);
-        t[q + 3] = NNF_SHUFFLE(b, d, NNF_HIGH_PAIRS);
+        const vec low[2] = {t[q], t[q + 2]}, high[2] = {t[q + 1], t[q + 3]};
+        t[q] = NNF_SHUFFLE(low[0], low[1], NNF_LOW_PAIRS);
+        t[q + 1] = NNF_SHUFFLE(low[0], low[1], NNF_HIGH_PAIRS);
+        t[q + 2] = NNF_SHUFFLE(high[0], high[1], NNF_LOW_PAIRS);
+        t[q + 3] = NNF_SHUFFLE(high[0], high[1], NNF_HIGH_PAIRS);
 #endif
     }
 }
