@@ -38,11 +38,13 @@ from nnfast.receipt import verify
 from nnfast.saving import load_model
 from nnfast.sentences import SentenceEncoder
 from nnfast.sequential import Sequential
+from nnfast.tokenizers import BytePairTokenizer
 from nnfast.training.groups import recompute
 from nnfast.variable import Variable
 
 __all__ = [
     "AugmentedData",
+    "BytePairTokenizer",
     "Columns",
     "Input",
     "Model",

@@ -24,7 +24,7 @@ from nnfast.callbacks.base import Callback
 from nnfast.config import get_num_threads
 from nnfast.data import ArraySource
 from nnfast.errors import DataError, ModelFileError, NnfastError
-from nnfast.io.tensor_file import _replace
+from nnfast.io.tensor_file import replace_file
 
 FORMAT = 1
 # What these do to a training is in the epochs' learning rates and in the number of epochs.
@@ -123,7 +123,7 @@ class Recorder(Callback):
 
     def write(self) -> None:
         """Replace the file."""
-        _replace(os.path.realpath(self.path), (json.dumps(self.content, indent=1, default=_plain) + "\n").encode())
+        replace_file(os.path.realpath(self.path), (json.dumps(self.content, indent=1, default=_plain) + "\n").encode())
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.learning_rate = _rate(self.model)

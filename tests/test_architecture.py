@@ -19,7 +19,7 @@ ORDER = """
     __init__
     generation
     applications explain
-    model sequential structure gradient saving summary training augmentation freezing receipt decoding sentences columns
+    model sequential structure gradient saving summary training augmentation freezing receipt decoding sentences tokenizers columns
     layers losses metrics optimizers callbacks history progress
     activations initializers regularizers schedules serialization typing
     variable random kernels precision

@@ -48,13 +48,15 @@ def test_wrong_weights():
 def package(monkeypatch):
     """The package's own model; its dictionary, which nltk downloads, is left out, so that every word is pronounced by the net."""
     if importlib.util.find_spec("g2p_en") is None:
-        pytest.skip("g2p-en is not installed")
-    nltk, corpus, tokenize = (types.ModuleType(name) for name in ("nltk", "nltk.corpus", "nltk.tokenize"))
+        pytest.skip("g2p-en is not installed: pip install --no-deps g2p-en")
+    stubs = [types.ModuleType(name) for name in ("nltk", "nltk.corpus", "nltk.tokenize", "inflect")]
+    nltk, corpus, tokenize, inflect = stubs
     nltk.pos_tag = lambda words: [(word, "") for word in words]
     nltk.data = types.SimpleNamespace(find=lambda name: name)
     corpus.cmudict = types.SimpleNamespace(dict=dict)
     tokenize.TweetTokenizer = lambda: types.SimpleNamespace(tokenize=str.split)
-    for module in (nltk, corpus, tokenize):
+    inflect.engine = lambda: None  # which writes numbers as words
+    for module in stubs:
         monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.delitem(sys.modules, "g2p_en", raising=False)
     monkeypatch.delitem(sys.modules, "g2p_en.g2p", raising=False)

@@ -65,7 +65,7 @@ def write_tensors(path: PathLike, tensors: Mapping[str, NDArray[Any]], metadata:
         "content": content,
         "sha256": _sha256(content.encode()).hexdigest(),
     }
-    _replace(os.path.realpath(path), save(arrays, metadata=header))
+    replace_file(os.path.realpath(path), save(arrays, metadata=header))
 
 
 def read_tensors(path: PathLike) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -172,7 +172,7 @@ def _to_json(content: dict[str, Any]) -> str:
         raise DtypeError(f"metadata: {error}; expected None, bool, int, float, str, list and dict only") from error
 
 
-def _replace(path: str, data: bytes) -> None:
+def replace_file(path: str, data: bytes) -> None:
     """Write data beside path, flush it to the disk, then rename: a crash leaves the old file or the new one."""
     folder, name = os.path.split(path)
     if not os.path.isdir(folder):

