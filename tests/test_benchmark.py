@@ -244,6 +244,15 @@ def test_fewer_threads_bind_to_fewer_cores():
     assert (script[1] == "-c") == (cores > 1)
 
 
+def test_memory_is_written_before_it_is_read(monkeypatch):
+    """Pages that were never written may all be one page of zeros, which is read from a cache."""
+    added = []
+    add = limits._Team.add
+    monkeypatch.setattr(limits._Team, "add", lambda team, kernel, *rest: added.append(kernel) or add(team, kernel, *rest))
+    limits.bandwidth(1 << 16, 1, "scalar")
+    assert added == ["limit_update", "limit_read"]
+
+
 def test_limits():
     measured = limits.measure(1, quick=True)
     assert limits.Limits.from_dict(json.loads(json.dumps(measured.as_dict()))) == measured

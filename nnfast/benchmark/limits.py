@@ -93,11 +93,11 @@ def bandwidth(nbytes: int, threads: int, simd: str) -> tuple[float, float]:
     count = nbytes // REAL
     rounds = max(1, BYTES_PER_RUN * threads // nbytes)
     team = _Team(threads, simd, nbytes)
-    team.add("limit_read", [0, 1], [count, rounds])
-    read = nbytes * rounds / team.seconds()
-    team.steps.clear()
     team.add("limit_update", [1], [count, rounds])
-    return read, 2 * nbytes * rounds / team.seconds()
+    update = 2 * nbytes * rounds / team.seconds()
+    team.steps.clear()  # read last: pages that were never written may all be the same one, which lies in a cache
+    team.add("limit_read", [0, 1], [count, rounds])
+    return nbytes * rounds / team.seconds(), update
 
 
 def synchronization(threads: int) -> tuple[float, float]:
