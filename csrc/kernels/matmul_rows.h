@@ -19,8 +19,6 @@ enum {
     READ_IN_PLACE = 128,            /* rows of c */
     SAME_SET = 4096 / sizeof(real), /* rows of b at multiples of this all meet in one set of the first-level cache */
     AHEAD_IN_PLACE = 8,             /* rows of b */
-    NARROW_GRADIENT = 12,           /* columns of dw */
-    NARROW_VECTORS = 48,            /* of sums: so many columns by as many vectors as a tile is wide */
 };
 
 typedef struct rows_product {
@@ -136,92 +134,6 @@ static void k_matmul_rows(const nnf_step *step, int thread, int threads) {
                share_of(M, 1, N, NNF_PANEL, COLUMN_COST, M < FEW_BATCH, thread, (int)smaller(threads, step->threads)));
 }
 
-/* The sums beyond column N are 0, or NaN where x is not finite: make them 0. */
-static void clear_last_panel(real *dw, int64_t N, int64_t K, range rows) {
-    const int64_t first = N / NNF_PANEL * NNF_PANEL;
-    for (int64_t k = rows.begin; k < rows.end; k++)
-        for (int64_t v = 0; v < NNF_PANEL; v += LANES) {
-            real *p = dw + first * K + k * NNF_PANEL + v;
-            v_store(p, v_load_first(p, larger(0, smaller(LANES, N - first - v))));
-        }
-}
-
-/* Few columns: lanes lie over rows of dw instead, and dy's columns are the rows of the tile. x is read where it lies.
- */
-static void narrow_weight_gradient(const rows_product *p, range rows) {
-    const int64_t N = p->columns;
-    const int64_t whole = rows.begin + (rows.end - rows.begin) / NNF_PANEL * NNF_PANEL;
-    const strips s = strips_of(N, ROWS);
-    const int widest = FEW_WIDE((int)(s.height + (s.taller > 0)));
-    int nv;
-    for (int64_t j = rows.begin; j < rows.end; j += nv * LANES) {
-        const int there = j < whole;
-        nv = tile_width(((there ? whole : whole + NNF_PANEL) - j) / LANES, widest);
-        const int64_t width = nv * LANES, count = smaller(width, rows.end - j);
-        real sums[NARROW_VECTORS * LANES] __attribute__((aligned(64)));
-        for (int64_t m = 0; m == 0 || m < p->sum; m += NNF_CHUNK) {
-            const int64_t mc = smaller(NNF_CHUNK, p->sum - m);
-            if (!there)
-                pack_panel(p->panels, p->a + m * p->a_step + j, p->a_step, mc, count);
-            for (int64_t i = 0; i < s.count; i++) {
-                const tile t = {
-                    .a = p->b + m * p->ldb + strip_begin(s, i),
-                    .a_row = 1,
-                    .a_step = p->ldb,
-                    .b = there ? p->a + m * p->a_step + j : p->panels,
-                    .b_step = there ? p->a_step : NNF_PANEL,
-                    .b_panel = NNF_PANEL,
-                    .c = sums + strip_begin(s, i) * width,
-                    .c_row = width,
-                    .c_panel = NNF_PANEL,
-                    .ahead = there ? AHEAD_IN_PLACE * p->a_step : 0,
-                    .line = 64 / (int)sizeof(real),
-                    .k = mc,
-                    .accumulate = m > 0,
-                };
-                packed_tile(strip_rows(s, i), nv)(&t);
-            }
-        }
-        if (p->in_panels)
-            pack_transposed(p->c + j * NNF_PANEL, NNF_PANEL, sums, width, N, count);
-        else { /* whole rows of dw, one after the other */
-            real turned[NARROW_VECTORS * LANES + NNF_PANEL];
-            pack_transposed(turned, N, sums, width, N, count);
-            __builtin_memcpy(p->c + j * N, turned, (uint64_t)(count * N) * sizeof(real));
-        }
-    }
-}
-
-static void k_linear_weight_gradient(const nnf_step *step, int thread, int threads) {
-    const int64_t M = step->size[0], N = step->size[1], K = step->size[2];
-    const int in_panels = (int)step->size[3];
-    const rows_product p = {
-        .step = step,
-        .c = (real *)step->buffer[0],
-        .a = (const real *)step->buffer[1],
-        .b = (const real *)step->buffer[2],
-        .sum = M,
-        .columns = N,
-        .ldb = step->size[5],
-        .a_row = 1,
-        .a_step = step->size[4],
-        .c_row = in_panels ? NNF_PANEL : N,
-        .c_panel = in_panels ? K * NNF_PANEL : NNF_PANEL,
-        .in_panels = in_panels,
-        .panels = own_scratch(step, thread),
-        .strips = own_scratch(step, thread) + ROWS_COLUMNS * NNF_CHUNK,
-    };
-    const share s = share_of(K, NNF_PANEL, N, NNF_PANEL, COLUMN_COST, 0, thread, (int)smaller(threads, step->threads));
-    if (N <= NARROW_GRADIENT) {
-        if (s.columns.end > 0) {
-            narrow_weight_gradient(&p, s.rows);
-            finish(p.step, p.c, p.c_row, s.rows, s.columns);
-        }
-        return;
-    }
-    rows_share(&p, s);
-    if (in_panels && N % NNF_PANEL && s.columns.end == N)
-        clear_last_panel(p.c, N, K, s.rows);
-}
+#include "matmul_weight_gradient.h"
 
 #endif

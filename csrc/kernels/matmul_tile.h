@@ -12,18 +12,18 @@ enum { VECTORS_PER_PANEL = NNF_PANEL / LANES, VECTORS_PER_LINE = 64 / (LANES * N
 /* Tile shapes, by the registers of the level. ROWS x WIDE is the tile of large products. Up to FEW_ROWS rows of a
  * (FEW_ROWS_WIDE where columns are more than two vectors) are read where they lie; with few rows more vectors are
  * needed to keep enough chains in flight: FEW_WIDE(rows) of them. Widths are powers of two, so that no tile straddles a
- * panel; the last may be three where THREE. */
+ * panel; the last may be three where THREE. SHORT_SUM x SHORT_WIDE vectors are kept where a sum is short. */
 #if LANES * NNF_REAL == 512
-enum { ROWS = 14, WIDE = 2, FEW_ROWS = 8, FEW_ROWS_WIDE = 6, THREE = 1 };
+enum { ROWS = 14, WIDE = 2, FEW_ROWS = 8, FEW_ROWS_WIDE = 6, THREE = 1, SHORT_SUM = 8, SHORT_WIDE = 2 };
 #define FEW_WIDE(rows) ((rows) <= 3 ? 8 : (rows) <= 6 ? 4 : 2)
 #elif LANES * NNF_REAL == 256
-enum { ROWS = 6, WIDE = 2, FEW_ROWS = 6, FEW_ROWS_WIDE = 6, THREE = 0 };
+enum { ROWS = 6, WIDE = 2, FEW_ROWS = 6, FEW_ROWS_WIDE = 6, THREE = 0, SHORT_SUM = 4, SHORT_WIDE = 2 };
 #define FEW_WIDE(rows) ((rows) == 1 ? 8 : (rows) <= 3 ? 4 : 2)
 #elif defined(__aarch64__)
-enum { ROWS = 6, WIDE = 4, FEW_ROWS = 6, FEW_ROWS_WIDE = 6, THREE = 0 };
+enum { ROWS = 6, WIDE = 4, FEW_ROWS = 6, FEW_ROWS_WIDE = 6, THREE = 0, SHORT_SUM = 8, SHORT_WIDE = 2 };
 #define FEW_WIDE(rows) ((rows) <= 3 ? 8 : 4)
 #else
-enum { ROWS = 4, WIDE = 2, FEW_ROWS = 4, FEW_ROWS_WIDE = 4, THREE = 0 };
+enum { ROWS = 4, WIDE = 2, FEW_ROWS = 4, FEW_ROWS_WIDE = 4, THREE = 0, SHORT_SUM = 4, SHORT_WIDE = 2 };
 #define FEW_WIDE(rows) ((rows) == 1 ? 4 : 2)
 #endif
 
