@@ -248,7 +248,9 @@ def test_memory_is_written_before_it_is_read(monkeypatch):
     """Pages that were never written may all be one page of zeros, which is read from a cache."""
     added = []
     add = limits._Team.add
-    monkeypatch.setattr(limits._Team, "add", lambda team, kernel, *rest: added.append(kernel) or add(team, kernel, *rest))
+    monkeypatch.setattr(
+        limits._Team, "add", lambda team, kernel, *rest: added.append(kernel) or add(team, kernel, *rest)
+    )
     limits.bandwidth(1 << 16, 1, "scalar")
     assert added == ["limit_update", "limit_read"]
 

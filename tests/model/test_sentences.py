@@ -64,7 +64,8 @@ def pytorch_sentences(torch, tensors, ids, heads_of=2, layers_of=2):
     for i in range(layers_of):
         p = f"encoder.layer.{i}."
         heads = [
-            dense(x, f"{p}attention.self.{n}").unflatten(-1, (heads_of, -1)).transpose(1, 2) for n in ("query", "key", "value")
+            dense(x, f"{p}attention.self.{n}").unflatten(-1, (heads_of, -1)).transpose(1, 2)
+            for n in ("query", "key", "value")
         ]
         a = F.scaled_dot_product_attention(*heads, attn_mask=mask[:, None, None]).transpose(1, 2).flatten(2)
         x = norm(x + dense(a, f"{p}attention.output.dense"), f"{p}attention.output.LayerNorm")
