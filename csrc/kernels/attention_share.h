@@ -85,7 +85,7 @@ NNF_INLINE void tile_keys(const tile *t, const int mr, const int nv) {
     vec acc[32];
     tile_clear(acc, mr * nv);
     tile_sum(acc, mr, nv, t->a, KEY_BLOCK, 1, t->b, t->b_panel, t->b_step, t->k, 0, 0, 0);
-    tile_store(acc, mr, nv, t);
+    tile_store(acc, mr, nv, t, 0);
 }
 
 #if LANES * NNF_REAL == 512

@@ -2,7 +2,8 @@
  *
  * An output pixel is the product of one row, the C inputs under each tap in the order (depth, height, width, channel),
  * with the weight [taps * C, N] in panels: the numerics are those of matmul.h. What a tap finds outside the input is a
- * zero, multiplied like any other number. A group of channels sees its own inputs and outputs only.
+ * zero, multiplied like any other number, or left out where that makes no difference (conv_order.h). A group of
+ * channels sees its own inputs and outputs only.
  *
  * Taps are read at fixed offsets from their pixel, in x or in a copy with the padding around it. */
 #ifndef NNF_CONV_H
@@ -14,6 +15,8 @@
 #include "conv_gather.h"
 
 #include "conv_window.h"
+
+#include "conv_order.h"
 
 #include "conv_tile.h"
 

@@ -84,6 +84,7 @@ typedef struct run {
     int64_t offset;   /* from what the first of all taps finds */
     int64_t d, h, w;  /* of its first tap, from the first of all taps */
     int64_t e, count; /* where it begins in the row of taps (in the tap), and its length */
+    int64_t gap;      /* elements of the sum that are left out before it */
 } run;
 
 enum { MOST_RUNS = NNF_CHUNK };
@@ -100,6 +101,7 @@ static int64_t find_runs(const geometry *g, run *runs, int64_t group, int64_t k,
         r->h = row % g->taps[1] * g->tap_step[1];
         r->w = tap % per_row * g->tap_step[2];
         r->e = at % length;
+        r->gap = 0;
         r->count = smaller(length - r->e, k + n - at);
         r->offset = ((r->d * g->in[1] + r->h) * g->in[2] + r->w) * g->pixel + group * g->C + r->e;
         at += r->count;
@@ -107,7 +109,7 @@ static int64_t find_runs(const geometry *g, run *runs, int64_t group, int64_t k,
     return found;
 }
 
-/* y = what the runs find at an output pixel; 0 outside of x */
+/* y = what the runs find at an output pixel; 0 outside of x. Gaps stay as they are. */
 static void find(const geometry *g, real *y, const real *x, place p, const run *runs, int64_t count) {
     const int64_t d0 = p.d * g->stride[0] + g->origin[0], h0 = p.h * g->stride[1] + g->origin[1],
                   w0 = p.w * g->stride[2] + g->origin[2];
@@ -116,11 +118,14 @@ static void find(const geometry *g, real *y, const real *x, place p, const run *
                        h0 + (g->taps[1] - 1) * g->tap_step[1] < g->in[1] && w0 >= 0 &&
                        w0 + (g->taps[2] - 1) * g->tap_step[2] < g->in[2];
     if (inside) {
-        for (const run *r = runs; r < runs + count; y += r->count, r++)
+        for (const run *r = runs; r < runs + count; y += r->count, r++) {
+            y += r->gap;
             copy_elements(y, x + first + r->offset, r->count);
+        }
         return;
     }
     for (const run *r = runs; r < runs + count; y += r->count, r++) {
+        y += r->gap;
         const int64_t d = d0 + r->d, h = h0 + r->h, w = w0 + r->w;
         int64_t from = r->count, to = r->count;
         if (d >= 0 && d < g->in[0] && h >= 0 && h < g->in[1]) {

@@ -44,7 +44,7 @@ NNF_INLINE void tile_store_end(vec *acc, const int mr, const int nv, const tile 
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v++)
-                acc[r * nv + v] = v_add(v_load(t->c + r * t->c_row + vector_offset(v, t->c_panel)), acc[r * nv + v]);
+                acc[r * nv + v] = v_add(v_load(t->c + t->to[r] + vector_offset(v, t->c_panel)), acc[r * nv + v]);
     if (end->bias) {
 #pragma GCC unroll 8
         for (int v = 0; v < nv; v++) {
@@ -58,12 +58,12 @@ NNF_INLINE void tile_store_end(vec *acc, const int mr, const int nv, const tile 
             for (int i = 0; i < mr * nv; i++)
                 acc[i] = v_min(most, v_max(v_zero(), acc[i]));
     } else {
-        const real *saved = end->saved + t->place;
+        const real *saved = end->saved + t->column;
 #pragma GCC unroll 16
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v++) {
-                const vec y = v_load(saved + r * t->c_row + vector_offset(v, t->c_panel));
+                const vec y = v_load(saved + t->to[r] + vector_offset(v, t->c_panel));
                 const mask above = v_lt(v_zero(), y);
                 acc[r * nv + v] =
                     v_select(end->most == 6 ? m_and(above, v_lt(y, most)) : above, acc[r * nv + v], v_zero());
@@ -73,10 +73,10 @@ NNF_INLINE void tile_store_end(vec *acc, const int mr, const int nv, const tile 
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < nv; v++)
-            v_store(t->c + r * t->c_row + vector_offset(v, t->c_panel), acc[r * nv + v]);
+            v_store(t->c + t->to[r] + vector_offset(v, t->c_panel), acc[r * nv + v]);
 }
 
-/* A tile whose rows begin anywhere: (r, k) of run i at a + row[r] + i->offset + k * a_step. */
+/* A tile whose rows begin anywhere: (r, k) of run i at a + row[r] + i->offset + k * a_step; row r of c at c + to[r]. */
 NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
     vec acc[32];
     int64_t row[ROWS];
@@ -88,6 +88,7 @@ NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
     const int64_t panel = t->b_panel, a_step = t->a_step, b_step = t->b_step, ahead = RUNS_AHEAD * b_step;
     for (const run *i = t->runs; i < t->runs_end; i++) {
         const real *a = t->a + i->offset;
+        b += i->gap * b_step;
         for (int64_t k = i->count; k > 0; k--, a += a_step, b += b_step) {
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v += VECTORS_PER_LINE)
@@ -106,10 +107,14 @@ NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
             }
         }
     }
+    if (t->plus_zero)
+#pragma GCC unroll 32
+        for (int i = 0; i < mr * nv; i++)
+            acc[i] = v_add(v_zero(), acc[i]);
     if (t->end)
         tile_store_end(acc, mr, nv, t);
     else
-        tile_store(acc, mr, nv, t);
+        tile_store(acc, mr, nv, t, 1);
 }
 
 #if LANES * NNF_REAL == 512

@@ -46,9 +46,11 @@ static void window_chunk(const window *w, const rows_product *p, range rows, ran
     pack_panels(p->panels, p->b + first * p->ldb + whole, p->ldb, count, columns.end - whole);
     for (int64_t k = rows.begin; k < rows.end; k += NNF_CHUNK) {
         const int64_t height = smaller(NNF_CHUNK, rows.end - k);
-        int64_t places[NNF_CHUNK];
+        int64_t places[NNF_CHUNK], to[NNF_CHUNK];
         run runs[MOST_RUNS];
         place_rows(places, runs, find_runs(&w->g, runs, w->group, k, height));
+        for (int64_t i = 0; i < height; i++)
+            to[i] = (k + i) * p->c_row;
         const strips s = strips_of(height, ROWS);
         int nv;
         for (int64_t j = columns.begin; j < end; j += nv * LANES) {
@@ -60,12 +62,12 @@ static void window_chunk(const window *w, const rows_product *p, range rows, ran
                 const tile t = {
                     .a = w->x,
                     .row = places + r,
+                    .to = to + r,
                     .a_step = w->g.stride[2] * w->g.pixel,
                     .b = there ? p->b + first * p->ldb + j : p->panels + (j - in_panel - whole) * count + in_panel,
                     .b_step = there ? p->ldb : NNF_PANEL,
                     .b_panel = there ? NNF_PANEL : count * NNF_PANEL,
-                    .c = p->c + (k + r) * p->c_row + (j - in_panel) / NNF_PANEL * p->c_panel + in_panel,
-                    .c_row = p->c_row,
+                    .c = p->c + (j - in_panel) / NNF_PANEL * p->c_panel + in_panel,
                     .c_panel = p->c_panel,
                     .accumulate = first > 0,
                     .columns = p->in_panels || j + nv * LANES <= p->columns ? 0 : p->columns - j,

@@ -110,12 +110,4 @@ static int64_t window_runs(const window *w, run *runs, range pixels) {
     return found;
 }
 
-/* The place of each pixel of some runs. */
-static void window_places(const window *w, int64_t *places, const run *runs, int64_t count) {
-    const int64_t step = w->g.stride[2] * w->g.pixel;
-    for (const run *r = runs; r < runs + count; r++)
-        for (int64_t i = 0; i < r->count; i++)
-            *places++ = r->offset + i * step;
-}
-
 #endif

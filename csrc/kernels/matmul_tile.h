@@ -48,10 +48,11 @@ typedef struct tile {
     int64_t line;    /* how far apart the lines are that are fetched; 0 for one line */
     int accumulate;  /* add the sums to c, or set c */
     int64_t columns; /* of c that exist, where some do not; 0 for all */
-    const int64_t *row;                /* used by tile_runs only: where each row begins, from a */
+    const int64_t *row, *to;           /* used by tile_runs only: where each row begins, from a and from c */
     const struct run *runs, *runs_end; /* and the pieces of the sum, each at its offset from there */
     const struct tile_end *end;        /* in tile_runs: what follows the last chunk of the sum; 0 for nothing */
-    int64_t column, place;             /* for it: the first column, and where c lies in the output */
+    int64_t column;                    /* for it: the first column */
+    int plus_zero;                     /* in tile_runs: the sums are added to +0 */
 } tile;
 
 typedef void (*tile_function)(const tile *t);
@@ -104,7 +105,7 @@ NNF_INLINE void tile_clear(vec *acc, const int count) {
         acc[i] = v_zero();
 }
 
-NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const tile *t) {
+NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const tile *t, const int listed) {
     real *c = t->c;
     const int64_t c_row = t->c_row, c_panel = t->c_panel;
     if (t->columns) {
@@ -114,7 +115,7 @@ NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const til
             if (left > 0)
 #pragma GCC unroll 16
                 for (int r = 0; r < mr; r++) {
-                    real *p = c + r * c_row + vector_offset(v, c_panel);
+                    real *p = c + (listed ? t->to[r] : r * c_row) + vector_offset(v, c_panel);
                     v_store_first(p, t->accumulate ? v_add(v_load_first(p, n), acc[r * nv + v]) : acc[r * nv + v], n);
                 }
         }
@@ -125,7 +126,7 @@ NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const til
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v++) {
-                real *p = c + r * c_row + vector_offset(v, c_panel);
+                real *p = c + (listed ? t->to[r] : r * c_row) + vector_offset(v, c_panel);
                 v_store(p, v_add(v_load(p), acc[r * nv + v]));
             }
         return;
@@ -134,7 +135,7 @@ NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const til
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < nv; v++)
-            v_store(c + r * c_row + vector_offset(v, c_panel), acc[r * nv + v]);
+            v_store(c + (listed ? t->to[r] : r * c_row) + vector_offset(v, c_panel), acc[r * nv + v]);
 }
 
 /* a is packed, or is read along its rows: (r, k) at a[r + k * a_step]. */
@@ -142,7 +143,7 @@ NNF_INLINE void tile_packed(const tile *t, const int mr, const int nv) {
     vec acc[32];
     tile_clear(acc, mr * nv);
     tile_sum(acc, mr, nv, t->a, 1, t->a_step, t->b, t->b_panel, t->b_step, t->k, 1, t->ahead, t->line);
-    tile_store(acc, mr, nv, t);
+    tile_store(acc, mr, nv, t, 0);
 }
 
 /* Any strides of a, few rows. */
@@ -150,7 +151,7 @@ NNF_INLINE void tile_rows(const tile *t, const int mr, const int nv) {
     vec acc[32];
     tile_clear(acc, mr * nv);
     tile_sum(acc, mr, nv, t->a, t->a_row, t->a_step, t->b, t->b_panel, t->b_step, t->k, 0, 0, 0);
-    tile_store(acc, mr, nv, t);
+    tile_store(acc, mr, nv, t, 0);
 }
 
 /* a is a strip of rows of a weight in panels, k runs along its columns: (r, k) at a[r * 16 + k] inside a panel. Panels
@@ -171,7 +172,7 @@ NNF_INLINE void tile_weight(const tile *t, const int mr, const int nv) {
         tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, NNF_PANEL, NNF_PANEL, 0, 0, 0);
     }
     tile_sum(acc, mr, nv, a, NNF_PANEL, 1, b, t->b_panel, NNF_PANEL, k, 0, 0, 0);
-    tile_store(acc, mr, nv, t);
+    tile_store(acc, mr, nv, t, 0);
 }
 
 #define NNF_TILE(kind, mr, nv)                                                                                         \
