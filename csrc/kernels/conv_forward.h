@@ -178,7 +178,7 @@ static void conv_strip(const conv *c, int64_t first, int mr, range columns, stri
 static int finite_weight(const conv *c, range columns, int64_t k, int64_t kc) {
     int finite = 1;
     for (int64_t j = columns.begin / NNF_PANEL * NNF_PANEL; j < columns.end && finite; j += NNF_PANEL)
-        finite = all_finite(c->w + j * c->g.K + k * NNF_PANEL, kc * NNF_PANEL);
+        finite = all_finite(c->w + j * c->g.K + k * NNF_PANEL, 1, 0, kc * NNF_PANEL);
     return finite;
 }
 

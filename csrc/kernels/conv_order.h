@@ -11,7 +11,10 @@ enum {
     MOST_ZONES = 8,    /* along an axis; the last one takes what is left */
     ORDERED_SUM = 128, /* products of a sum, and pixels, that are worth ordering the pixels for */
     ORDERED_PIXELS = 512,
+    TAP_ROWS = 32, /* rows of a tap that are enough for strips of their own */
 };
+/* Of what taps find, at most, for leaving out the rest to pay in a gradient of the weight. */
+#define MOST_INSIDE(C) ((C) < 2 * TAP_ROWS ? 7. / 8 : 15. / 16)
 
 /* Outputs of an axis that find the same taps, begin to end, inside the input. */
 typedef struct zones {
@@ -109,18 +112,60 @@ static int64_t runs_within(const geometry *g, run *within, const run *runs, int6
     return found;
 }
 
-/* Are all elements finite? n is a multiple of NNF_PANEL. */
-static int all_finite(const real *x, int64_t n) {
-    vec sum[VECTORS_PER_PANEL];
-    for (int v = 0; v < VECTORS_PER_PANEL; v++)
-        sum[v] = v_zero();
-    for (int64_t i = 0; i < n; i += NNF_PANEL)
-        for (int v = 0; v < VECTORS_PER_PANEL; v++)
-            sum[v] = v_fma(v_load(x + i + v * LANES), v_zero(), sum[v]); /* 0, or not a number */
-    int finite = 1;
-    for (int v = 0; v < VECTORS_PER_PANEL; v++)
-        finite &= !m_any(v_ne(sum[v], v_zero()));
-    return finite;
+/* Outputs of an axis that find a tap inside the input. */
+static range outputs_within(const geometry *g, int axis, int64_t tap) {
+    const int64_t at = g->origin[axis] + tap * g->tap_step[axis], stride = g->stride[axis];
+    const int64_t begin = limited((stride - 1 - at) / stride, 0, g->out[axis]);
+    return (range){begin, limited((g->in[axis] - at + stride - 1) / stride, begin, g->out[axis])};
+}
+
+/* Is enough of what taps find padding, in a gradient of the weight? */
+static int leaves_out(const geometry *g) {
+    double inside = 1;
+    for (int i = 0; i < 3; i++) {
+        int64_t found = 0;
+        for (int64_t tap = 0; tap < g->taps[i]; tap++) {
+            const range outputs = outputs_within(g, i, tap);
+            found += outputs.end - outputs.begin;
+        }
+        inside *= (double)found / (double)larger(g->taps[i] * g->out[i], 1);
+    }
+    return g->K >= ORDERED_SUM && g->C >= TAP_ROWS && inside <= MOST_INSIDE(g->C);
+}
+
+/* Of some runs of pixels those that find a tap inside the input, pixels `step` apart; returns how many runs there are.
+ */
+static int64_t pixels_within(const geometry *g, run *within, const run *runs, int64_t count, int64_t tap,
+                             int64_t step) {
+    const range d = outputs_within(g, 0, tap / g->taps[2] / g->taps[1]),
+                h = outputs_within(g, 1, tap / g->taps[2] % g->taps[1]), w = outputs_within(g, 2, tap % g->taps[2]);
+    int64_t found = 0, gap = 0;
+    for (const run *r = runs; r < runs + count; r++) {
+        const int inside = r->d >= d.begin && r->d < d.end && r->h >= h.begin && r->h < h.end;
+        const int64_t from = limited(w.begin - r->w, 0, r->count), to = limited(w.end - r->w, from, r->count);
+        if (!inside || from == to) {
+            gap += r->count;
+            continue;
+        }
+        within[found++] = (run){.offset = r->offset + from * step, .gap = gap + from, .count = to - from};
+        gap = r->count - to;
+    }
+    return found;
+}
+
+/* Is all of a matrix finite? Rows are `row` elements apart. */
+static int all_finite(const real *x, int64_t rows, int64_t row, int64_t columns) {
+    vec sum = v_zero(), other = v_zero();
+    for (int64_t r = 0; r < rows; r++, x += row) {
+        int64_t i = 0;
+        for (; i + 2 * LANES <= columns; i += 2 * LANES) {
+            sum = v_fma(v_load(x + i), v_zero(), sum); /* 0, or not a number */
+            other = v_fma(v_load(x + i + LANES), v_zero(), other);
+        }
+        for (; i < columns; i += LANES)
+            sum = v_fma(v_load_first(x + i, smaller(columns - i, LANES)), v_zero(), sum);
+    }
+    return !m_any(v_ne(v_add(sum, other), v_zero()));
 }
 
 #endif

@@ -117,25 +117,65 @@ NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
         tile_store(acc, mr, nv, t, 1);
 }
 
+/* The same for sums whose terms begin anywhere: term k at a + terms[k].a, its row of b at b + terms[k].b. */
+typedef struct term {
+    int64_t a, b;
+} term;
+
+NNF_INLINE void tile_terms(const tile *t, const int mr, const int nv) {
+    vec acc[32];
+    int64_t row[ROWS];
+    tile_clear(acc, mr * nv);
+#pragma GCC unroll 16
+    for (int r = 0; r < mr; r++)
+        row[r] = t->row[r];
+    const int64_t panel = t->b_panel, ahead = RUNS_AHEAD * t->b_step;
+    for (const term *k = t->terms; k < t->terms_end; k++) {
+        const real *a = t->a + k->a, *b = t->b + k->b;
+#pragma GCC unroll 8
+        for (int v = 0; v < nv; v += VECTORS_PER_LINE)
+            __builtin_prefetch(b + ahead + v / VECTORS_PER_LINE * panel, 0, 3);
+        vec w[8];
+#pragma GCC unroll 8
+        for (int v = 0; v < nv; v++)
+            w[v] = v_load(b + vector_offset(v, panel));
+#pragma GCC unroll 16
+        for (int r = 0; r < mr; r++) {
+            KEEP_LOADS_BEHIND
+            const vec factor = v_set(a[row[r]]);
+#pragma GCC unroll 8
+            for (int v = 0; v < nv; v++)
+                acc[r * nv + v] = v_fma(factor, w[v], acc[r * nv + v]);
+        }
+    }
+    if (t->plus_zero)
+#pragma GCC unroll 32
+        for (int i = 0; i < mr * nv; i++)
+            acc[i] = v_add(v_zero(), acc[i]);
+    tile_store(acc, mr, nv, t, 1);
+}
+
 #if LANES * NNF_REAL == 512
-#define NNF_RUNS_TILES(X)                                                                                              \
-    NNF_WIDTHS_1_TO_4(X, tile_runs)                                                                                    \
-    NNF_ROWS_7_TO_14(X, tile_runs, 1) NNF_ROWS_7_TO_14(X, tile_runs, 2)
+#define NNF_RUNS_TILES(X, kind)                                                                                        \
+    NNF_WIDTHS_1_TO_4(X, kind)                                                                                         \
+    NNF_ROWS_7_TO_14(X, kind, 1) NNF_ROWS_7_TO_14(X, kind, 2)
 #define RUNS_WIDE(mr) ((mr) <= 6 ? 4 : 2)
 #elif LANES * NNF_REAL == 256
-#define NNF_RUNS_TILES(X)                                                                                              \
-    NNF_ROWS_1_TO_6(X, tile_runs, 1)                                                                                   \
-    NNF_ROWS_1_TO_6(X, tile_runs, 2)                                                                                   \
-    X(tile_runs, 1, 4) X(tile_runs, 2, 4) X(tile_runs, 3, 4)
+#define NNF_RUNS_TILES(X, kind)                                                                                        \
+    NNF_ROWS_1_TO_6(X, kind, 1)                                                                                        \
+    NNF_ROWS_1_TO_6(X, kind, 2)                                                                                        \
+    X(kind, 1, 4) X(kind, 2, 4) X(kind, 3, 4)
 #define RUNS_WIDE(mr) ((mr) <= 3 ? 4 : 2)
 #elif defined(__aarch64__)
-#define NNF_RUNS_TILES(X) NNF_WIDTHS_1_TO_4(X, tile_runs)
+#define NNF_RUNS_TILES(X, kind) NNF_WIDTHS_1_TO_4(X, kind)
 #define RUNS_WIDE(mr) 4
 #else
-#define NNF_RUNS_TILES(X) NNF_ROWS_1_TO_4(X, tile_runs, 1) NNF_ROWS_1_TO_4(X, tile_runs, 2)
+#define NNF_RUNS_TILES(X, kind) NNF_ROWS_1_TO_4(X, kind, 1) NNF_ROWS_1_TO_4(X, kind, 2)
 #define RUNS_WIDE(mr) 2
 #endif
-NNF_RUNS_TILES(NNF_TILE)
-static const tile_function runs_tiles[ROWS + 1][5] = {NNF_RUNS_TILES(NNF_TILE_ENTRY)};
+NNF_RUNS_TILES(NNF_TILE, tile_runs)
+NNF_RUNS_TILES(NNF_TILE, tile_terms)
+static const tile_function runs_tiles[ROWS + 1][5] = {NNF_RUNS_TILES(NNF_TILE_ENTRY, tile_runs)};
+static const tile_function terms_tiles[ROWS + 1][5] = {NNF_RUNS_TILES(NNF_TILE_ENTRY, tile_terms)};
 
 #endif

@@ -4,12 +4,24 @@
  * group of outputs that ends inside a panel needs 0).
  *
  * The sum is over pixels in ascending order, in chunks. Loops, from the outside: groups, blocks of columns, chunks of
- * pixels, tiles of columns, strips of rows. What a row's tap finds is read from the window of the chunk; where that is
- * too large, it is gathered for blocks of rows, one row per pixel, and the rest is matmul_rows.h. */
+ * pixels, blocks of rows, tiles of columns, strips of rows. What a row's tap finds is read from the window of the
+ * chunk. Where much of it is padding, a block of rows has one tap, and the pixels for which that is in the padding are
+ * left out; the window is of some channels only, if need be. Otherwise, where the window is too large, what taps find
+ * is gathered for blocks of rows, one row per pixel, and the rest is matmul_rows.h. */
 #ifndef NNF_CONV_WEIGHT_GRADIENT_H
 #define NNF_CONV_WEIGHT_GRADIENT_H
 
 enum { GATHER_ROWS = BLOCK_ROWS, GATHER_PITCH = GATHER_ROWS + 16 };
+
+/* The first chunk's sums are added to +0, as in tile_runs. */
+static void rows_plus_zero(const rows_product *p, int64_t rows, range columns) {
+    for (int64_t j = columns.begin; j < columns.end; j += LANES) {
+        const int64_t n = smaller(columns.end - j, LANES);
+        real *c = p->c + j / NNF_PANEL * p->c_panel + j % NNF_PANEL;
+        for (int64_t r = 0; r < rows; r++, c += p->c_row)
+            v_store_first(c, v_add(v_zero(), v_load_first(c, n)), n);
+    }
+}
 
 static void gathered_chunk(const geometry *g, rows_product *p, const real *x, real *gathered, int64_t group, range rows,
                            range columns, int64_t first, int64_t count) {
@@ -26,6 +38,8 @@ static void gathered_chunk(const geometry *g, rows_product *p, const real *x, re
         p->a = gathered - first * GATHER_PITCH;
         p->c = (real *)c + begin * p->c_row;
         rows_block(p, (range){0, height}, columns, first, count, 0);
+        if (first == 0)
+            rows_plus_zero(p, height, columns);
     }
     p->c = (real *)c;
 }
@@ -37,47 +51,132 @@ static void place_rows(int64_t *places, const run *runs, int64_t count) {
             *places++ = r->offset + i;
 }
 
-/* dw[rows, columns] = or += the sum over a chunk of pixels, whose window is open. */
-static void window_chunk(const window *w, const rows_product *p, range rows, range columns, int64_t first,
-                         const run *pixels, int64_t pixel_runs, int64_t count) {
-    const int in_place = rows.end - rows.begin <= (p->ldb % SAME_SET ? READ_IN_PLACE : 2 * ROWS);
-    const int64_t whole = columns.begin + (in_place ? (columns.end - columns.begin) / NNF_PANEL * NNF_PANEL : 0);
-    const int64_t end = p->in_panels ? columns.begin + panels_of(columns) * NNF_PANEL : columns.end;
-    pack_panels(p->panels, p->b + first * p->ldb + whole, p->ldb, count, columns.end - whole);
-    for (int64_t k = rows.begin; k < rows.end; k += NNF_CHUNK) {
-        const int64_t height = smaller(NNF_CHUNK, rows.end - k);
-        int64_t places[NNF_CHUNK], to[NNF_CHUNK];
-        run runs[MOST_RUNS];
-        place_rows(places, runs, find_runs(&w->g, runs, w->group, k, height));
-        for (int64_t i = 0; i < height; i++)
-            to[i] = (k + i) * p->c_row;
-        const strips s = strips_of(height, ROWS);
-        int nv;
-        for (int64_t j = columns.begin; j < end; j += nv * LANES) {
-            const int there = j < whole;
-            nv = tile_width(((there ? whole : end) - j + LANES - 1) / LANES, RUNS_WIDE(strip_rows(s, 0)));
-            const int64_t in_panel = j % NNF_PANEL;
-            for (int64_t i = 0; i < s.count; i++) {
-                const int64_t r = strip_begin(s, i);
-                const tile t = {
-                    .a = w->x,
-                    .row = places + r,
-                    .to = to + r,
-                    .a_step = w->g.stride[2] * w->g.pixel,
-                    .b = there ? p->b + first * p->ldb + j : p->panels + (j - in_panel - whole) * count + in_panel,
-                    .b_step = there ? p->ldb : NNF_PANEL,
-                    .b_panel = there ? NNF_PANEL : count * NNF_PANEL,
-                    .c = p->c + (j - in_panel) / NNF_PANEL * p->c_panel + in_panel,
-                    .c_panel = p->c_panel,
-                    .accumulate = first > 0,
-                    .columns = p->in_panels || j + nv * LANES <= p->columns ? 0 : p->columns - j,
-                    .runs = pixels,
-                    .runs_end = pixels + pixel_runs,
-                };
-                runs_tiles[strip_rows(s, i)][nv](&t);
-            }
+/* A chunk of pixels, as the tiles of all its rows see it. */
+typedef struct pixel_chunk {
+    const geometry *g; /* with the channels of the window only */
+    const window *w;
+    int64_t first, count;
+    const run *runs; /* the pixels */
+    int64_t run_count, step;
+    range columns;
+    int64_t whole, end; /* columns up to `whole` are read in place, up to `end` packed */
+    int leave_out;
+} pixel_chunk;
+
+/* Rows of dy lie ldb apart in place, NNF_PANEL packed. */
+static int64_t list_terms(term *terms, const run *runs, int64_t count, int64_t step, int64_t b_step) {
+    int64_t found = 0, b = 0;
+    for (const run *r = runs; r < runs + count; r++) {
+        b += r->gap * b_step;
+        for (int64_t i = 0; i < r->count; i++, b += b_step)
+            terms[found++] = (term){r->offset + i * step, b};
+    }
+    return found;
+}
+
+/* dw[rows, columns] = or += the sum over a chunk of pixels, for up to NNF_CHUNK rows, of one tap if any are left out;
+ * row 0 of them is row k of the window's sum. */
+static void chunk_rows(const pixel_chunk *c, const rows_product *p, range rows, int64_t k) {
+    const int64_t height = rows.end - rows.begin;
+    int64_t places[NNF_CHUNK], to[NNF_CHUNK], found[2] = {0, 0};
+    run runs[MOST_RUNS];
+    term terms[2][NNF_CHUNK]; /* in place, packed */
+    place_rows(places, runs, find_runs(&c->w->g, runs, c->w->group, k, height));
+    for (int64_t i = 0; i < height; i++)
+        to[i] = (rows.begin + i) * p->c_row;
+    if (c->leave_out) {
+        const int64_t seen = pixels_within(c->g, runs, c->runs, c->run_count, k / c->g->C, c->step);
+        if (c->columns.begin < c->whole)
+            found[0] = list_terms(terms[0], runs, seen, c->step, p->ldb);
+        if (c->whole < c->end)
+            found[1] = list_terms(terms[1], runs, seen, c->step, NNF_PANEL);
+    }
+    const strips s = strips_of(height, ROWS);
+    int nv;
+    for (int64_t j = c->columns.begin; j < c->end; j += nv * LANES) {
+        const int packed = j >= c->whole;
+        nv = tile_width(((packed ? c->end : c->whole) - j + LANES - 1) / LANES, RUNS_WIDE(strip_rows(s, 0)));
+        const int64_t in_panel = j % NNF_PANEL;
+        for (int64_t i = 0; i < s.count; i++) {
+            const int64_t r = strip_begin(s, i);
+            const tile t = {
+                .a = c->w->x,
+                .row = places + r,
+                .to = to + r,
+                .a_step = c->step,
+                .b =
+                    packed ? p->panels + (j - in_panel - c->whole) * c->count + in_panel : p->b + c->first * p->ldb + j,
+                .b_step = packed ? NNF_PANEL : p->ldb,
+                .b_panel = packed ? c->count * NNF_PANEL : NNF_PANEL,
+                .c = p->c + (j - in_panel) / NNF_PANEL * p->c_panel + in_panel,
+                .c_panel = p->c_panel,
+                .accumulate = c->first > 0,
+                .plus_zero = c->first == 0,
+                .columns = p->in_panels || j + nv * LANES <= p->columns ? 0 : p->columns - j,
+                .runs = c->runs,
+                .runs_end = c->runs + c->run_count,
+                .terms = terms[packed],
+                .terms_end = terms[packed] + found[packed],
+            };
+            (c->leave_out ? terms_tiles : runs_tiles)[strip_rows(s, i)][nv](&t);
         }
     }
+}
+
+/* dw[rows, columns] = or += the sum over a chunk of pixels, whose windows are of so many channels. */
+static void window_chunk(const geometry *g, const rows_product *p, const real *x, int64_t group, range rows,
+                         range columns, range pixels, int64_t channels, real *memory) {
+    const int64_t count = pixels.end - pixels.begin, ldb = p->ldb;
+    const int in_place = rows.end - rows.begin <= (ldb % SAME_SET ? READ_IN_PLACE : 2 * ROWS);
+    const int64_t width = columns.end - columns.begin,
+                  whole = columns.begin + (in_place ? width / NNF_PANEL * NNF_PANEL : 0);
+    const real *dy = p->b + pixels.begin * ldb;
+    const int leave_out = leaves_out(g) && all_finite(dy + columns.begin, count, ldb, width);
+    pack_panels(p->panels, dy + whole, ldb, count, columns.end - whole);
+    for (int64_t c = 0; c < g->C; c += channels) {
+        geometry part = *g;
+        part.C = smaller(channels, g->C - c);
+        part.row = g->taps[2] * part.C;
+        window w;
+        run runs[NNF_CHUNK];
+        if (part.C == g->C)
+            open_window(&w, g, x, group, pixels, memory);
+        else
+            open_window(&w, &part, x + group * g->C + c, 0, pixels, memory);
+        const pixel_chunk chunk = {
+            .g = &part,
+            .w = &w,
+            .first = pixels.begin,
+            .count = count,
+            .runs = runs,
+            .run_count = window_runs(&w, runs, pixels),
+            .step = w.g.stride[2] * w.g.pixel,
+            .columns = columns,
+            .whole = whole,
+            .end = p->in_panels ? columns.begin + panels_of(columns) * NNF_PANEL : columns.end,
+            .leave_out = leave_out,
+        };
+        int64_t k = rows.begin;
+        while (k < rows.end) {
+            const int64_t tap = k / g->C, begin = tap * g->C + c, end = begin + part.C;
+            const int by_tap = leave_out || part.C < g->C;
+            if (by_tap && (k < begin || k >= end)) {
+                k = k < begin ? begin : begin + g->C;
+                continue;
+            }
+            const range block = {k, smaller(smaller(k + NNF_CHUNK, rows.end), by_tap ? end : rows.end)};
+            chunk_rows(&chunk, p, block, by_tap ? tap * part.C + k - begin : k);
+            k = block.end;
+        }
+    }
+}
+
+/* Channels of a window: as many as fit, if it pays to leave out taps; else all. */
+static int64_t window_channels(const geometry *g) {
+    geometry part = *g;
+    while (leaves_out(g) && part.C >= 2 * TAP_ROWS && window_length(&part, NNF_CHUNK) > WINDOW_LENGTH)
+        part.C = (part.C / 2 + NNF_PANEL - 1) / NNF_PANEL * NNF_PANEL;
+    return part.C;
 }
 
 static void k_conv_weight_gradient(const nnf_step *step, int thread, int threads) {
@@ -86,7 +185,10 @@ static void k_conv_weight_gradient(const nnf_step *step, int thread, int threads
     real *const scratch = own_scratch(step, thread), *const strips_at = scratch + ROWS_COLUMNS * NNF_CHUNK,
                 *const memory = strips_at + (BLOCK_ROWS + 1) * NNF_CHUNK;
     const real *x = (const real *)step->buffer[1];
-    const int gather = sees_padding(&g) && window_length(&g, NNF_CHUNK) > WINDOW_LENGTH;
+    const int64_t channels = window_channels(&g);
+    geometry seen = g;
+    seen.C = channels;
+    const int gather = sees_padding(&g) && window_length(&seen, NNF_CHUNK) > WINDOW_LENGTH;
     real *const dw = (real *)step->buffer[0];
     const int64_t N = g.N, per_group = g.groups ? N / g.groups : 0;
     const share s = share_of(g.K, 1, N, per_group % NNF_PANEL && g.groups > 1 ? per_group : NNF_PANEL, COLUMN_COST, 0,
@@ -117,15 +219,10 @@ static void k_conv_weight_gradient(const nnf_step *step, int thread, int threads
             const range block = {begin, smaller(begin + strip_rows(blocks, i) * NNF_PANEL, columns.end)};
             for (int64_t k = 0; k == 0 || k < g.pixels; k += NNF_CHUNK) {
                 const int64_t count = smaller(NNF_CHUNK, g.pixels - k);
-                if (gather) {
+                if (gather)
                     gathered_chunk(&g, &p, x, memory, group, s.rows, block, k, count);
-                    continue;
-                }
-                window w;
-                run runs[NNF_CHUNK];
-                open_window(&w, &g, x, group, (range){k, k + count}, memory);
-                const int64_t found = window_runs(&w, runs, (range){k, k + count});
-                window_chunk(&w, &p, s.rows, block, k, runs, found, count);
+                else
+                    window_chunk(&g, &p, x, group, s.rows, block, (range){k, k + count}, channels, memory);
             }
         }
     }

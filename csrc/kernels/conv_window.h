@@ -91,8 +91,8 @@ static void open_window(window *w, const geometry *g, const real *x, int64_t gro
     }
 }
 
-/* The pixels of a block, in order, as runs along the width: offset of the first tap in w->x, and how many; returns how
- * many runs there are. They are g.stride[2] * g.pixel apart. */
+/* The pixels of a block, in order, as runs along the width: the first one's place in the output, the offset of its
+ * first tap in w->x, and how many; returns how many runs there are. They are g.stride[2] * g.pixel apart. */
 static int64_t window_runs(const window *w, run *runs, range pixels) {
     const geometry *g = &w->g;
     int64_t next = pixels.begin, found = 0;
@@ -103,8 +103,11 @@ static int64_t window_runs(const window *w, run *runs, range pixels) {
                                       : (p.b * g->in[0] + p.d * g->stride[0] + g->origin[0]) * g->in[1] +
                                             p.h * g->stride[1] + g->origin[1];
         const int64_t column = (w->copied ? 0 : g->origin[2]) + p.w * g->stride[2];
-        runs[found] =
-            (run){.offset = (row * g->in[2] + column) * g->pixel, .count = smaller(g->out[2] - p.w, pixels.end - next)};
+        runs[found] = (run){.offset = (row * g->in[2] + column) * g->pixel,
+                            .d = p.d,
+                            .h = p.h,
+                            .w = p.w,
+                            .count = smaller(g->out[2] - p.w, pixels.end - next)};
         next += runs[found++].count;
     }
     return found;

@@ -48,11 +48,12 @@ typedef struct tile {
     int64_t line;    /* how far apart the lines are that are fetched; 0 for one line */
     int accumulate;  /* add the sums to c, or set c */
     int64_t columns; /* of c that exist, where some do not; 0 for all */
-    const int64_t *row, *to;           /* used by tile_runs only: where each row begins, from a and from c */
+    const int64_t *row, *to;           /* used by tile_runs and tile_terms: where each row begins, from a and from c */
     const struct run *runs, *runs_end; /* and the pieces of the sum, each at its offset from there */
-    const struct tile_end *end;        /* in tile_runs: what follows the last chunk of the sum; 0 for nothing */
-    int64_t column;                    /* for it: the first column */
-    int plus_zero;                     /* in tile_runs: the sums are added to +0 */
+    const struct term *terms, *terms_end; /* or its terms, in tile_terms */
+    const struct tile_end *end;           /* in tile_runs: what follows the last chunk of the sum; 0 for nothing */
+    int64_t column;                       /* for it: the first column */
+    int plus_zero;                        /* in these two: the sums are added to +0 */
 } tile;
 
 typedef void (*tile_function)(const tile *t);
