@@ -144,27 +144,27 @@ static void conv_strip(const conv *c, int64_t first, int mr, range columns, stri
         sum.runs = gathered;
         sum.count = found;
     }
+    tile t = {
+        .a = gather ? c->strip : c->window.x,
+        .row = gather ? row : c->places + first,
+        .to = c->to + first,
+        .a_step = 1,
+        .b_panel = g->K * NNF_PANEL,
+        .b_step = NNF_PANEL,
+        .c_panel = NNF_PANEL,
+        .accumulate = sum.k > 0,
+        .plus_zero = sum.k == 0,
+        .end = c->done && sum.k + sum.kc == g->K ? &c->end : 0,
+        .runs = sum.runs,
+        .runs_end = sum.runs + sum.count,
+    };
     int nv;
     for (int64_t j = columns.begin / NNF_PANEL * NNF_PANEL; j < columns.end; j += nv * LANES) {
         nv = tile_width((columns.end - j + LANES - 1) / LANES, RUNS_WIDE(mr));
         const int64_t in_panel = j % NNF_PANEL;
-        const tile t = {
-            .a = gather ? c->strip : c->window.x,
-            .row = gather ? row : c->places + first,
-            .to = c->to + first,
-            .a_step = 1,
-            .b = c->w + (j - in_panel) * g->K + sum.k * NNF_PANEL + in_panel,
-            .b_panel = g->K * NNF_PANEL,
-            .b_step = NNF_PANEL,
-            .c = c->y + j,
-            .c_panel = NNF_PANEL,
-            .accumulate = sum.k > 0,
-            .plus_zero = sum.k == 0,
-            .end = c->done && sum.k + sum.kc == g->K ? &c->end : 0,
-            .column = j,
-            .runs = sum.runs,
-            .runs_end = sum.runs + sum.count,
-        };
+        t.b = c->w + (j - in_panel) * g->K + sum.k * NNF_PANEL + in_panel;
+        t.c = c->y + j;
+        t.column = j;
         const tile_function compute = runs_tiles[mr][nv];
         const range wanted = {larger(j, columns.begin), smaller(j + nv * LANES, columns.end)};
         if (wanted.end - wanted.begin == nv * LANES)

@@ -121,6 +121,8 @@ static range outputs_within(const geometry *g, int axis, int64_t tap) {
 
 /* Is enough of what taps find padding, in a gradient of the weight? */
 static int leaves_out(const geometry *g) {
+    if (g->K < ORDERED_SUM || g->C < TAP_ROWS)
+        return 0;
     double inside = 1;
     for (int i = 0; i < 3; i++) {
         int64_t found = 0;
@@ -130,7 +132,7 @@ static int leaves_out(const geometry *g) {
         }
         inside *= (double)found / (double)larger(g->taps[i] * g->out[i], 1);
     }
-    return g->K >= ORDERED_SUM && g->C >= TAP_ROWS && inside <= MOST_INSIDE(g->C);
+    return inside <= MOST_INSIDE(g->C);
 }
 
 /* Of some runs of pixels those that find a tap inside the input, pixels `step` apart; returns how many runs there are.

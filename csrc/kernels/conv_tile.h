@@ -39,12 +39,17 @@ static int tile_end_of(const nnf_step *step, int64_t N, tile_end *end) {
 NNF_INLINE void tile_store_end(vec *acc, const int mr, const int nv, const tile *t) {
     const tile_end *end = t->end;
     const vec most = v_set(end->most);
+    const int64_t c_panel = t->c_panel;
+    real *c[ROWS];
+#pragma GCC unroll 16
+    for (int r = 0; r < mr; r++)
+        c[r] = t->c + t->to[r];
     if (t->accumulate)
 #pragma GCC unroll 16
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v++)
-                acc[r * nv + v] = v_add(v_load(t->c + t->to[r] + vector_offset(v, t->c_panel)), acc[r * nv + v]);
+                acc[r * nv + v] = v_add(v_load(c[r] + vector_offset(v, c_panel)), acc[r * nv + v]);
     if (end->bias) {
 #pragma GCC unroll 8
         for (int v = 0; v < nv; v++) {
@@ -63,7 +68,7 @@ NNF_INLINE void tile_store_end(vec *acc, const int mr, const int nv, const tile 
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v++) {
-                const vec y = v_load(saved + t->to[r] + vector_offset(v, t->c_panel));
+                const vec y = v_load(saved + t->to[r] + vector_offset(v, c_panel));
                 const mask above = v_lt(v_zero(), y);
                 acc[r * nv + v] =
                     v_select(end->most == 6 ? m_and(above, v_lt(y, most)) : above, acc[r * nv + v], v_zero());
@@ -73,7 +78,7 @@ NNF_INLINE void tile_store_end(vec *acc, const int mr, const int nv, const tile 
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < nv; v++)
-            v_store(t->c + t->to[r] + vector_offset(v, t->c_panel), acc[r * nv + v]);
+            v_store(c[r] + vector_offset(v, c_panel), acc[r * nv + v]);
 }
 
 /* A tile whose rows begin anywhere: (r, k) of run i at a + row[r] + i->offset + k * a_step; row r of c at c + to[r]. */
@@ -88,7 +93,8 @@ NNF_INLINE void tile_runs(const tile *t, const int mr, const int nv) {
     const int64_t panel = t->b_panel, a_step = t->a_step, b_step = t->b_step, ahead = RUNS_AHEAD * b_step;
     for (const run *i = t->runs; i < t->runs_end; i++) {
         const real *a = t->a + i->offset;
-        b += i->gap * b_step;
+        if (i->gap) /* a sum of few products feels the latency of this */
+            b += i->gap * b_step;
         for (int64_t k = i->count; k > 0; k--, a += a_step, b += b_step) {
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v += VECTORS_PER_LINE)

@@ -92,32 +92,30 @@ static void chunk_rows(const pixel_chunk *c, const rows_product *p, range rows, 
             found[1] = list_terms(terms[1], runs, seen, c->step, NNF_PANEL);
     }
     const strips s = strips_of(height, ROWS);
+    tile t = {
+        .a = c->w->x,
+        .a_step = c->step,
+        .c_panel = p->c_panel,
+        .accumulate = c->first > 0,
+        .plus_zero = c->first == 0,
+        .runs = c->runs,
+        .runs_end = c->runs + c->run_count,
+    };
     int nv;
     for (int64_t j = c->columns.begin; j < c->end; j += nv * LANES) {
         const int packed = j >= c->whole;
         nv = tile_width(((packed ? c->end : c->whole) - j + LANES - 1) / LANES, RUNS_WIDE(strip_rows(s, 0)));
         const int64_t in_panel = j % NNF_PANEL;
+        t.b = packed ? p->panels + (j - in_panel - c->whole) * c->count + in_panel : p->b + c->first * p->ldb + j;
+        t.b_step = packed ? NNF_PANEL : p->ldb;
+        t.b_panel = packed ? c->count * NNF_PANEL : NNF_PANEL;
+        t.c = p->c + (j - in_panel) / NNF_PANEL * p->c_panel + in_panel;
+        t.columns = p->in_panels || j + nv * LANES <= p->columns ? 0 : p->columns - j;
+        t.terms = terms[packed];
+        t.terms_end = terms[packed] + found[packed];
         for (int64_t i = 0; i < s.count; i++) {
-            const int64_t r = strip_begin(s, i);
-            const tile t = {
-                .a = c->w->x,
-                .row = places + r,
-                .to = to + r,
-                .a_step = c->step,
-                .b =
-                    packed ? p->panels + (j - in_panel - c->whole) * c->count + in_panel : p->b + c->first * p->ldb + j,
-                .b_step = packed ? NNF_PANEL : p->ldb,
-                .b_panel = packed ? c->count * NNF_PANEL : NNF_PANEL,
-                .c = p->c + (j - in_panel) / NNF_PANEL * p->c_panel + in_panel,
-                .c_panel = p->c_panel,
-                .accumulate = c->first > 0,
-                .plus_zero = c->first == 0,
-                .columns = p->in_panels || j + nv * LANES <= p->columns ? 0 : p->columns - j,
-                .runs = c->runs,
-                .runs_end = c->runs + c->run_count,
-                .terms = terms[packed],
-                .terms_end = terms[packed] + found[packed],
-            };
+            t.row = places + strip_begin(s, i);
+            t.to = to + strip_begin(s, i);
             (c->leave_out ? terms_tiles : runs_tiles)[strip_rows(s, i)][nv](&t);
         }
     }

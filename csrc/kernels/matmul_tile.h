@@ -109,6 +109,11 @@ NNF_INLINE void tile_clear(vec *acc, const int count) {
 NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const tile *t, const int listed) {
     real *c = t->c;
     const int64_t c_row = t->c_row, c_panel = t->c_panel;
+    int64_t to[NNF_PANEL] = {0}; /* a store could change t, for all that a compiler knows */
+    if (listed)
+#pragma GCC unroll 16
+        for (int r = 0; r < mr; r++)
+            to[r] = t->to[r];
     if (t->columns) {
 #pragma GCC unroll 8
         for (int v = 0; v < nv; v++) {
@@ -116,7 +121,7 @@ NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const til
             if (left > 0)
 #pragma GCC unroll 16
                 for (int r = 0; r < mr; r++) {
-                    real *p = c + (listed ? t->to[r] : r * c_row) + vector_offset(v, c_panel);
+                    real *p = c + (listed ? to[r] : r * c_row) + vector_offset(v, c_panel);
                     v_store_first(p, t->accumulate ? v_add(v_load_first(p, n), acc[r * nv + v]) : acc[r * nv + v], n);
                 }
         }
@@ -127,7 +132,7 @@ NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const til
         for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
             for (int v = 0; v < nv; v++) {
-                real *p = c + (listed ? t->to[r] : r * c_row) + vector_offset(v, c_panel);
+                real *p = c + (listed ? to[r] : r * c_row) + vector_offset(v, c_panel);
                 v_store(p, v_add(v_load(p), acc[r * nv + v]));
             }
         return;
@@ -136,7 +141,7 @@ NNF_INLINE void tile_store(const vec *acc, const int mr, const int nv, const til
     for (int r = 0; r < mr; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < nv; v++)
-            v_store(c + (listed ? t->to[r] : r * c_row) + vector_offset(v, c_panel), acc[r * nv + v]);
+            v_store(c + (listed ? to[r] : r * c_row) + vector_offset(v, c_panel), acc[r * nv + v]);
 }
 
 /* a is packed, or is read along its rows: (r, k) at a[r + k * a_step]. */

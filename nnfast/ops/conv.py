@@ -6,7 +6,8 @@
 
 A result element is a chain of fused multiply-adds as in nnfast.ops.matmul; for y in the order (taps, channels), for dx in that of the
 outputs that a pixel has reached, for dw in that of the output pixels. What lies in the padding is a zero, multiplied like any other
-number. As many groups as inputs and outputs is a depthwise convolution, with kernels of its own; one tap and stride 1 is a product.
+number; kernels leave it out where that is the same, since the first chunk's sum is added to +0. As many groups as inputs and outputs is
+a depthwise convolution, with kernels of its own, which add nothing; one tap and stride 1 is a product.
 """
 
 from __future__ import annotations
