@@ -279,8 +279,9 @@ static void k_conv(const nnf_step *step, int thread, int threads) {
         rest.operations -= c.done;
     }
     c.step = &rest;
-    const share s = share_of(c.g.pixels, c.ordered && N >= CONV_COLUMNS / 2 ? ORDERED_PIXELS / 2 : 1, N, NNF_PANEL,
-                             COLUMN_COST, c.g.pixels < FEW_BATCH, thread, (int)smaller(threads, step->threads));
+    const int64_t cost = c.ordered ? ORDERED_COST : OPERAND_COST; /* of a column: many pixels are better put in order */
+    const share s = share_of(c.g.pixels, 1, N, NNF_PANEL, OPERAND_COST, cost, c.g.pixels < FEW_BATCH, thread,
+                             (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin)
         return;
     for (c.group = s.columns.begin / per_group; c.group * per_group < s.columns.end; c.group++) {

@@ -11,6 +11,7 @@ enum {
     MOST_ZONES = 8,    /* along an axis; the last one takes what is left */
     ORDERED_SUM = 128, /* products of a sum, and pixels, that are worth ordering the pixels for */
     ORDERED_PIXELS = 512,
+    ORDERED_COST = 40,
     TAP_ROWS = 32, /* rows of a tap that are enough for strips of their own */
 };
 /* Of what taps find, at most, for leaving out the rest to pay in a gradient of the weight. */

@@ -189,8 +189,8 @@ static void k_conv_weight_gradient(const nnf_step *step, int thread, int threads
     const int gather = sees_padding(&g) && window_length(&seen, NNF_CHUNK) > WINDOW_LENGTH;
     real *const dw = (real *)step->buffer[0];
     const int64_t N = g.N, per_group = g.groups ? N / g.groups : 0;
-    const share s = share_of(g.K, 1, N, per_group % NNF_PANEL && g.groups > 1 ? per_group : NNF_PANEL, COLUMN_COST, 0,
-                             thread, (int)smaller(threads, step->threads));
+    const share s = share_of(g.K, 1, N, per_group % NNF_PANEL && g.groups > 1 ? per_group : NNF_PANEL, OPERAND_COST,
+                             OPERAND_COST, 0, thread, (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin || s.rows.end <= s.rows.begin)
         return;
     for (int64_t group = s.columns.begin / per_group; group * per_group < s.columns.end; group++) {

@@ -122,7 +122,7 @@ static void k_linear_input_gradient(const nnf_step *step, int thread, int thread
         .lddy = step->size[4],
         .panels = own_scratch(step, thread),
     };
-    const share s = share_of(M, NNF_PANEL, K, NNF_PANEL, 5 * COLUMN_COST, M < FEW_BATCH, thread,
+    const share s = share_of(M, NNF_PANEL, K, NNF_PANEL, 5 * OPERAND_COST, OPERAND_COST, M < FEW_BATCH, thread,
                              (int)smaller(threads, step->threads));
     if (s.columns.end <= s.columns.begin)
         return;

@@ -96,8 +96,8 @@ static void k_linear(const nnf_step *step, int thread, int threads) {
         .ldx = step->size[4],
         .packed = own_scratch(step, thread),
     };
-    const share s =
-        share_of(M, 1, N, NNF_PANEL, COLUMN_COST, M < FEW_BATCH, thread, (int)smaller(threads, step->threads));
+    const share s = share_of(M, 1, N, NNF_PANEL, OPERAND_COST, OPERAND_COST, M < FEW_BATCH, thread,
+                             (int)smaller(threads, step->threads));
     linear_range(&l, s.rows, s.columns);
 }
 

@@ -130,8 +130,8 @@ static void k_matmul_rows(const nnf_step *step, int thread, int threads) {
         .panels = own_scratch(step, thread),
         .strips = own_scratch(step, thread) + ROWS_COLUMNS * NNF_CHUNK,
     };
-    rows_share(&p,
-               share_of(M, 1, N, NNF_PANEL, COLUMN_COST, M < FEW_BATCH, thread, (int)smaller(threads, step->threads)));
+    rows_share(&p, share_of(M, 1, N, NNF_PANEL, OPERAND_COST, OPERAND_COST, M < FEW_BATCH, thread,
+                            (int)smaller(threads, step->threads)));
 }
 
 #include "matmul_weight_gradient.h"

@@ -39,15 +39,15 @@ static int64_t largest_part(int64_t n, int64_t unit, int64_t parts) {
 }
 
 /* Divides an output over a grid of threads. The slowest part counts first, then what each thread reads: a column of w
- * costs it COLUMN_COST, a row of the batch row_cost, more where packing it takes longer. */
-enum { COLUMN_COST = 8 };
+ * costs it column_cost, a row of the batch row_cost: OPERAND_COST, more where packing it takes longer. */
+enum { OPERAND_COST = 8 };
 
 typedef struct share {
     range rows, columns;
 } share;
 
 static share share_of(int64_t rows, int64_t row_unit, int64_t columns, int64_t column_unit, int64_t row_cost,
-                      int whole_rows, int thread, int threads) {
+                      int64_t column_cost, int whole_rows, int thread, int threads) {
     int best = whole_rows ? 1 : threads;
     if (whole_rows && (columns + column_unit - 1) / column_unit < threads)
         whole_rows = 0;
@@ -57,7 +57,7 @@ static share share_of(int64_t rows, int64_t row_unit, int64_t columns, int64_t c
             const int across = threads / down;
             const int64_t height = largest_part(rows, row_unit, down),
                           width = largest_part(columns, column_unit, across);
-            const int64_t cost = height * width + row_cost * height + COLUMN_COST * width;
+            const int64_t cost = height * width + row_cost * height + column_cost * width;
             if (cost < best_cost) {
                 best_cost = cost;
                 best = down;

@@ -156,7 +156,8 @@ static void k_linear_weight_gradient(const nnf_step *step, int thread, int threa
         .panels = own_scratch(step, thread),
         .strips = own_scratch(step, thread) + ROWS_COLUMNS * NNF_CHUNK,
     };
-    const share s = share_of(K, NNF_PANEL, N, NNF_PANEL, COLUMN_COST, 0, thread, (int)smaller(threads, step->threads));
+    const share s = share_of(K, NNF_PANEL, N, NNF_PANEL, OPERAND_COST, OPERAND_COST, 0, thread,
+                             (int)smaller(threads, step->threads));
     if (N <= NARROW_GRADIENT) {
         if (s.columns.end > 0) {
             narrow_weight_gradient(&p, s.rows);
